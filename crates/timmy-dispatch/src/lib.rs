@@ -1,0 +1,1 @@
+//! timmy-dispatch

@@ -1,0 +1,278 @@
+//! One HTTP handler served on the loopback interface.
+//!
+//! The embedded forge, the playback of recorded conversations and the scripted servers of the tests
+//! all speak real HTTP through this crate. It is deliberately small: HTTP/1.1, bounded bodies, and
+//! replies that can be streamed or cut off in the middle.
+//!
+//! # Rules
+//! - Only loopback addresses are bound. Anything that faces a network belongs in the web crate.
+//! - A server that is dropped stops accepting; its connections end with it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt;
+use http_body_util::Limited;
+use hyper::body::Frame;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use timmy_core::Code;
+use timmy_core::Coded;
+use timmy_core::ExitStatus;
+use timmy_core::Problem;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
+
+/// The largest request body that is read when nothing else is asked for, in bytes.
+pub const DEFAULT_BODY_LIMIT: usize = 64 << 20;
+
+/// A request with its whole body.
+pub type Request = http::Request<Bytes>;
+
+/// What a handler answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// A whole response.
+    Whole(http::Response<Bytes>),
+    /// A response whose body arrives in pieces until the sender is dropped. An `Err` cuts the
+    /// connection in the middle of the body.
+    Streamed(http::Response<mpsc::Receiver<io::Result<Bytes>>>),
+    /// No response: the connection is closed.
+    Dropped,
+}
+
+impl Reply {
+    /// A response with a JSON body.
+    #[must_use]
+    pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        let mut response = http::Response::new(body.into());
+        *response.status_mut() = status;
+        let json = HeaderValue::from_static("application/json;charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        Self::Whole(response)
+    }
+
+    /// A response with a status and no body.
+    #[must_use]
+    pub fn empty(status: StatusCode) -> Self {
+        let mut response = http::Response::new(Bytes::new());
+        *response.status_mut() = status;
+        Self::Whole(response)
+    }
+}
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. Called concurrently.
+    fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
+}
+
+/// A loopback server that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LoopbackError {
+    /// The address is not a loopback address. A defect of the caller.
+    #[error("{0} is not a loopback address")]
+    NotLoopback(IpAddr),
+    /// The port is taken or may not be used; the operator chooses another.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Coded for LoopbackError {
+    fn problem(&self) -> Problem {
+        let problem = Problem::new(Code::new(110), ExitStatus::Unavailable, self.to_string());
+        match self {
+            Self::NotLoopback(_) => problem.fix("use 127.0.0.1 or ::1"),
+            Self::Bind { source, .. } => problem
+                .at(source.to_string())
+                .fix("choose another port, or 0 for a free one"),
+        }
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Serves `handler` on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// See [`LoopbackError`].
+    pub async fn start(handler: impl Handler) -> Result<Self, LoopbackError> {
+        let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::start_at(free_port, DEFAULT_BODY_LIMIT, handler).await
+    }
+
+    /// Serves `handler` on a given loopback address; larger bodies are answered with 413.
+    ///
+    /// # Errors
+    /// See [`LoopbackError`].
+    pub async fn start_at(
+        address: SocketAddr,
+        body_limit: usize,
+        handler: impl Handler,
+    ) -> Result<Self, LoopbackError> {
+        if !address.ip().is_loopback() {
+            return Err(LoopbackError::NotLoopback(address.ip()));
+        }
+        let bind_error = |source| LoopbackError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind_error)?;
+        let address = listener.local_addr().map_err(bind_error)?;
+        let accepting = tokio::spawn(accept(listener, body_limit, Arc::new(handler)));
+        Ok(Self { address, accepting })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`, without a slash at its end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until the server ends, which it does only when its task is cancelled.
+    pub async fn join(mut self) {
+        let ended = (&mut self.accepting).await;
+        if let Err(error) = ended {
+            tracing::debug!(%error, "loopback server ended");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, body_limit: usize, handler: Arc<impl Handler>) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.spawn(serve(stream, body_limit, Arc::clone(&handler)));
+            }
+            // Out of file descriptors: those in use are given back as connections end.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                connections.join_next().await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: TcpStream, body_limit: usize, handler: Arc<impl Handler>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let service = service_fn(|request| answer(request, body_limit, Arc::clone(&handler)));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new());
+    if let Err(error) = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+    {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+async fn answer(
+    request: http::Request<Incoming>,
+    body_limit: usize,
+    handler: Arc<impl Handler>,
+) -> Result<http::Response<Body>, Dropped> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, body_limit).collect().await else {
+        let mut refusal = http::Response::new(Body::Whole(None));
+        *refusal.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        return Ok(refusal);
+    };
+    match handler
+        .handle(http::Request::from_parts(head, body.to_bytes()))
+        .await
+    {
+        Reply::Whole(response) => Ok(response.map(|body| Body::Whole(Some(body)))),
+        Reply::Streamed(response) => Ok(response.map(Body::Streamed)),
+        Reply::Dropped => Err(Dropped),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the handler dropped the connection")]
+struct Dropped;
+
+impl From<Infallible> for Dropped {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+enum Body {
+    Whole(Option<Bytes>),
+    Streamed(mpsc::Receiver<io::Result<Bytes>>),
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Poll::Ready(body.take().map(|data| Ok(Frame::data(data)))),
+            Self::Streamed(pieces) => pieces
+                .poll_recv(context)
+                .map(|piece| piece.map(|data| data.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.as_ref().is_none_or(Bytes::is_empty),
+            Self::Streamed(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        match self {
+            Self::Whole(body) => {
+                hyper::body::SizeHint::with_exact(body.as_ref().map_or(0, |data| data.len() as u64))
+            }
+            Self::Streamed(_) => hyper::body::SizeHint::default(),
+        }
+    }
+}

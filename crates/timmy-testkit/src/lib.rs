@@ -1,0 +1,10 @@
+//! Parts that only tests use: a clock the test owns, a list of events, and, module by module,
+//! scripted servers and sample repositories.
+//!
+//! Nothing in here replaces code of timmy. The only thing that is ever scripted is a model.
+
+mod clock;
+mod events;
+
+pub use clock::ManualClock;
+pub use events::EventList;
