@@ -5,6 +5,7 @@
 
 mod clock;
 mod events;
+pub mod model_server;
 
 pub use clock::ManualClock;
 pub use events::EventList;
