@@ -101,10 +101,6 @@ impl Git {
         Ok(version.trim().to_owned())
     }
 
-    pub(crate) fn idle_limit(&self) -> Duration {
-        self.settings.idle_limit
-    }
-
     /// Runs git to its end. A failure of the command is not an error here.
     pub(crate) async fn run(&self, invocation: Invocation<'_>) -> Result<Output, GitError> {
         let subcommand = invocation.subcommand();

@@ -53,7 +53,8 @@ pub enum PushStatus {
     UpToDate,
     /// It is gone.
     Deleted,
-    /// It was not what the lease said; somebody else was first.
+    /// It was not what the lease said. Somebody else was first, or this very push was: libcurl
+    /// repeats a request whose answer was lost on a kept connection. Only reading the ref tells.
     Stale,
     /// It was refused.
     Rejected {
@@ -73,10 +74,13 @@ impl PushStatus {
     }
 }
 
-/// Reasons that mean "somebody else was first". The first comes from this side; the others from
-/// receive-pack up to git 2.46, from 2.47 on, and from a lock held by another push.
-const STALE_REASONS: [&str; 6] = [
+/// Reasons that mean "the ref is not what was expected". The first comes from this side; the others
+/// from receive-pack up to git 2.46, from 2.47 on, and from a lock held by another push. Of an
+/// atomic push a server may only say that all of it failed.
+const STALE_REASONS: [&str; 8] = [
     "stale info",
+    "atomic transaction failed",
+    "transaction failed to start",
     "failed to update ref",
     "incorrect old value provided",
     "reference already exists",

@@ -5,6 +5,10 @@
 
 mod clock;
 mod events;
+mod git_server;
 
 pub use clock::ManualClock;
 pub use events::EventList;
+pub use git_server::GitServer;
+pub use git_server::PushFault;
+pub use git_server::Seen;
