@@ -1,1 +1,30 @@
-//! timmy-store
+//! All SQL of timmy, on SQLite (embedded) or PostgreSQL (several hosts).
+//!
+//! One [`Store`] per process. Around it:
+//!
+//! - [`EventLog`]: the append-only log that everything else is a reader of;
+//! - [`Spending`]: tokens and cost, reserved before and settled after every model call;
+//! - [`runs`]: what the log says about runs. Nothing about a run is stored a second time.
+//!
+//! # Rules
+//! - Every change goes through [`Store`]'s one write transaction. SQLite takes its write lock at
+//!   once (`BEGIN IMMEDIATE`), PostgreSQL an advisory lock, so writers queue on both and neither
+//!   loses an update nor fails half-way. See docs/decisions/001-one-writer.md.
+//! - SQL stays portable: BIGINT flags and times, TEXT ids and JSON, `$n` placeholders.
+
+mod database;
+mod error;
+mod log;
+mod migrations;
+pub mod runs;
+mod spending;
+
+pub use database::Store;
+pub use error::StoreError;
+pub use log::EventLog;
+pub use log::Query;
+pub use spending::Cap;
+pub use spending::Reservation;
+pub use spending::SpendError;
+pub use spending::SpendLimits;
+pub use spending::Spending;

@@ -6,6 +6,7 @@
 mod clock;
 mod events;
 mod git_server;
+pub mod model_server;
 
 pub use clock::ManualClock;
 pub use events::EventList;

@@ -1,0 +1,176 @@
+//! Opening the database, and the one way to write to it.
+
+use std::fs::DirBuilder;
+use std::fs::OpenOptions;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::Any;
+use sqlx::AnyPool;
+use sqlx::ConnectOptions;
+use sqlx::Executor;
+use sqlx::Transaction;
+use sqlx::any::AnyConnectOptions;
+use sqlx::any::AnyPoolOptions;
+use sqlx::any::install_default_drivers;
+use timmy_core::Clock;
+
+use crate::error::StoreError;
+use crate::log::EventLog;
+use crate::migrations;
+use crate::spending::Spending;
+
+/// The database file inside the private root.
+const FILE_NAME: &str = "timmy.db";
+
+/// Connections a process keeps at most. SQLite has one writer anyway; the others read.
+const MOST_CONNECTIONS: u32 = 4;
+
+/// Any number that no other program uses for its advisory locks: "timmy" in ASCII.
+const TAKE_WRITE_LOCK: &str = "SELECT pg_advisory_xact_lock(499850867065)";
+
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 20000; PRAGMA journal_mode = WAL; \
+     PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+
+/// Where the two databases differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// A transaction that holds the write lock.
+pub(crate) type Write = Transaction<'static, Any>;
+
+/// An open database, brought up to date. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) pool: AnyPool,
+    dialect: Dialect,
+}
+
+impl Store {
+    /// Opens the SQLite database inside a private root, making both (0700, 0600) when missing.
+    ///
+    /// # Errors
+    /// When the root is not private or not ours, or the file cannot be opened or migrated.
+    pub async fn open(root: &Path) -> Result<Self, StoreError> {
+        make_private_root(root)?;
+        let file = root.join(FILE_NAME);
+        let created = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&file);
+        created.map_err(|error| StoreError::Root {
+            path: file.clone(),
+            reason: error.to_string(),
+        })?;
+        let mut url = url::Url::parse("sqlite:///").map_err(|error| StoreError::Root {
+            path: file.clone(),
+            reason: error.to_string(),
+        })?;
+        url.set_path(&file.to_string_lossy());
+        Self::connect_to(url, Dialect::Sqlite).await
+    }
+
+    /// Connects to a PostgreSQL server, `postgres://user:password@host/database`.
+    ///
+    /// # Errors
+    /// When it cannot be reached, refuses, or cannot be migrated.
+    pub async fn connect(address: url::Url) -> Result<Self, StoreError> {
+        Self::connect_to(address, Dialect::Postgres).await
+    }
+
+    async fn connect_to(address: url::Url, dialect: Dialect) -> Result<Self, StoreError> {
+        install_default_drivers();
+        let mut place = address.clone();
+        let _no_password_to_hide = place.set_password(None);
+        let open_error = |source| StoreError::Open {
+            place: place.to_string(),
+            source,
+        };
+        let options = AnyConnectOptions::from_url(&address).map_err(open_error)?;
+        let options = options.disable_statement_logging();
+        let pool = AnyPoolOptions::new()
+            .max_connections(MOST_CONNECTIONS)
+            .test_before_acquire(dialect == Dialect::Postgres)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if dialect == Dialect::Sqlite {
+                        connection.execute(SQLITE_SETTINGS).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await
+            .map_err(open_error)?;
+        let store = Self { pool, dialect };
+        migrations::run(&store.pool, dialect).await?;
+        Ok(store)
+    }
+
+    /// Begins the one kind of transaction that may change anything. It rolls back when dropped.
+    pub(crate) async fn write(&self) -> Result<Write, StoreError> {
+        match self.dialect {
+            Dialect::Sqlite => Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?),
+            Dialect::Postgres => {
+                let mut transaction = self.pool.begin().await?;
+                transaction.execute(TAKE_WRITE_LOCK).await?;
+                Ok(transaction)
+            }
+        }
+    }
+
+    /// The event log, stamped by this clock.
+    #[must_use]
+    pub fn log(&self, clock: Arc<dyn Clock>) -> EventLog {
+        EventLog::new(self.clone(), clock)
+    }
+
+    /// Tokens and cost, stamped by this clock.
+    #[must_use]
+    pub fn spending(&self, clock: Arc<dyn Clock>) -> Spending {
+        Spending::new(self.clone(), clock)
+    }
+
+    /// Closes every connection; SQLite folds its write-ahead log into the file.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+}
+
+/// Makes the private root (0700), or checks that an existing one is ours and closed to writers.
+///
+/// Its group may pass through (0710): that is how the unprivileged agent user of a root-run timmy
+/// reaches its workspace.
+fn make_private_root(root: &Path) -> Result<(), StoreError> {
+    let fail = |reason: String| StoreError::Root {
+        path: root.to_owned(),
+        reason,
+    };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+        .create(root)
+        .map_err(|error| fail(error.to_string()))?;
+    let found = std::fs::metadata(root).map_err(|error| fail(error.to_string()))?;
+    let ours = rustix::process::geteuid().as_raw();
+    if found.uid() != ours {
+        return Err(fail(format!(
+            "it belongs to user {}, not to {ours}",
+            found.uid()
+        )));
+    }
+    if found.mode() & 0o067 != 0 {
+        return Err(fail(format!(
+            "its mode is {:o}; others can enter it",
+            found.mode() & 0o777
+        )));
+    }
+    Ok(())
+}

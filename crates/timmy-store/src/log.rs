@@ -1,0 +1,201 @@
+//! The append-only event log.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use timmy_core::Clock;
+use timmy_core::Coded;
+use timmy_core::Event;
+use timmy_core::EventKind;
+use timmy_core::EventSink;
+use timmy_core::Problem;
+use timmy_core::RunId;
+use timmy_core::event::SCHEMA_VERSION;
+
+use crate::database::Store;
+use crate::error::StoreError;
+
+/// Events one query returns when nothing else is asked for.
+const DEFAULT_LIMIT: u32 = 1_000;
+
+/// The log. Cheap to clone.
+#[derive(Clone)]
+pub struct EventLog {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+/// Which events to read.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Only events after this place in the log.
+    pub after: i64,
+    /// Only events of this run.
+    pub run: Option<RunId>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            after: 0,
+            run: None,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+}
+
+impl EventLog {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Events in the order they were appended.
+    ///
+    /// # Errors
+    /// When the database fails or holds an event this program cannot read.
+    pub async fn events(&self, query: &Query) -> Result<Vec<Event>, StoreError> {
+        let rows = match &query.run {
+            None => {
+                sqlx::query(
+                    "SELECT seq, schema, at_us, run, body FROM events \
+                     WHERE seq > $1 ORDER BY seq LIMIT $2",
+                )
+                .bind(query.after)
+                .bind(i64::from(query.limit))
+                .fetch_all(&self.store.pool)
+                .await?
+            }
+            Some(run) => {
+                sqlx::query(
+                    "SELECT seq, schema, at_us, run, body FROM events \
+                     WHERE run = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+                )
+                .bind(run.as_str())
+                .bind(query.after)
+                .bind(i64::from(query.limit))
+                .fetch_all(&self.store.pool)
+                .await?
+            }
+        };
+        rows.iter().map(read_event).collect()
+    }
+
+    /// Every event of a run.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn run(&self, run: &RunId) -> Result<Vec<Event>, StoreError> {
+        let query = Query {
+            run: Some(run.clone()),
+            limit: u32::MAX,
+            ..Query::default()
+        };
+        self.events(&query).await
+    }
+
+    /// Runs whose id ends with `suffix`, newest first: people type the short form.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn runs_ending_with(&self, suffix: &str) -> Result<Vec<RunId>, StoreError> {
+        let all = self.run_ids(u32::MAX).await?;
+        Ok(all
+            .into_iter()
+            .filter(|run| run.as_str().ends_with(suffix))
+            .collect())
+    }
+
+    /// The newest runs, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn run_ids(&self, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT run FROM events WHERE type = 'run_started' ORDER BY seq DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.store.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let run: String = row.try_get("run")?;
+                run.parse().map_err(|error| unreadable(0, &error))
+            })
+            .collect()
+    }
+
+    async fn append_event(
+        &self,
+        run: Option<&RunId>,
+        kind: EventKind,
+    ) -> Result<Event, StoreError> {
+        let at_us = self.clock.now().as_microsecond();
+        let body = serde_json::to_value(&kind).map_err(|error| unreadable(0, &error))?;
+        let kind_name = body
+            .get("type")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
+        let mut write = self.store.write().await?;
+        let row = sqlx::query(
+            "INSERT INTO events (seq, schema, at_us, run, type, body) \
+             SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events RETURNING seq",
+        )
+        .bind(i64::from(SCHEMA_VERSION))
+        .bind(at_us)
+        .bind(run.map(RunId::as_str))
+        .bind(kind_name)
+        .bind(body.to_string())
+        .fetch_one(&mut *write)
+        .await?;
+        let seq: i64 = row.try_get("seq")?;
+        write.commit().await?;
+        let at = Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok(Event {
+            seq,
+            schema: SCHEMA_VERSION,
+            at,
+            run: run.cloned(),
+            kind,
+        })
+    }
+}
+
+#[async_trait]
+impl EventSink for EventLog {
+    async fn append(&self, run: Option<&RunId>, kind: EventKind) -> Result<Event, Problem> {
+        self.append_event(run, kind)
+            .await
+            .map_err(|error| error.problem())
+    }
+}
+
+fn read_event(row: &AnyRow) -> Result<Event, StoreError> {
+    let seq: i64 = row.try_get("seq")?;
+    let schema: i64 = row.try_get("schema")?;
+    let at_us: i64 = row.try_get("at_us")?;
+    let run: Option<String> = row.try_get("run")?;
+    let body: String = row.try_get("body")?;
+    Ok(Event {
+        seq,
+        schema: u16::try_from(schema).map_err(|error| unreadable(seq, &error))?,
+        at: Timestamp::from_microsecond(at_us).map_err(|error| unreadable(seq, &error))?,
+        run: run
+            .map(|run| run.parse())
+            .transpose()
+            .map_err(|error| unreadable(seq, &error))?,
+        kind: serde_json::from_str(&body).map_err(|error| unreadable(seq, &error))?,
+    })
+}
+
+fn unreadable(seq: i64, reason: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unreadable {
+        table: "events",
+        row: seq.to_string(),
+        reason: reason.to_string(),
+    }
+}

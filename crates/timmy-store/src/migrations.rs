@@ -1,0 +1,78 @@
+//! Bringing a database up to date.
+
+use std::borrow::Cow;
+
+use sqlx::AnyPool;
+use sqlx::SqlStr;
+use sqlx::migrate::MigrateError;
+use sqlx::migrate::Migration;
+use sqlx::migrate::MigrationType;
+use sqlx::migrate::Migrator;
+
+use crate::database::Dialect;
+use crate::error::StoreError;
+
+/// One change of the schema. A released one is never edited; a new one is added below it.
+struct Change {
+    version: i64,
+    description: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+impl Change {
+    const fn portable(version: i64, description: &'static str, sql: &'static str) -> Self {
+        Self {
+            version,
+            description,
+            sqlite: sql,
+            postgres: sql,
+        }
+    }
+}
+
+const CHANGES: [Change; 3] = [
+    Change::portable(
+        1,
+        "the event log",
+        include_str!("../migrations/0001_log.sql"),
+    ),
+    Change {
+        version: 2,
+        description: "the event log is append-only",
+        sqlite: include_str!("../migrations/0002_append_only.sqlite.sql"),
+        postgres: include_str!("../migrations/0002_append_only.postgres.sql"),
+    },
+    Change::portable(
+        3,
+        "spending",
+        include_str!("../migrations/0003_spending.sql"),
+    ),
+];
+
+pub(crate) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {
+    let migrations = CHANGES.iter().map(|change| {
+        let sql = match dialect {
+            Dialect::Sqlite => change.sqlite,
+            Dialect::Postgres => change.postgres,
+        };
+        let description = Cow::Borrowed(change.description);
+        let sql = SqlStr::from_static(sql);
+        Migration::new(
+            change.version,
+            description,
+            MigrationType::Simple,
+            sql,
+            false,
+        )
+    });
+    let known = CHANGES.last().map_or(0, |change| change.version);
+    match Migrator::with_migrations(migrations.collect())
+        .run(pool)
+        .await
+    {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(found)) => Err(StoreError::Newer { found, known }),
+        Err(error) => Err(StoreError::Migrate(error)),
+    }
+}

@@ -1,0 +1,59 @@
+//! Throw-away databases of both kinds.
+
+use sqlx::AssertSqlSafe;
+use sqlx::Connection;
+use sqlx::Executor;
+use tempfile::TempDir;
+use timmy_store::Store;
+
+/// A store that lives as long as the test.
+pub(crate) struct Database {
+    pub(crate) store: Store,
+    _directory: Option<TempDir>,
+}
+
+/// A fresh SQLite file.
+pub(crate) async fn sqlite() -> Database {
+    let directory = TempDir::new().unwrap();
+    let store = Store::open(&directory.path().join("home")).await.unwrap();
+    Database {
+        store,
+        _directory: Some(directory),
+    }
+}
+
+/// A fresh database on the cluster that script/test started.
+pub(crate) async fn postgres() -> Database {
+    let cluster = std::env::var("TIMMY_TEST_POSTGRES")
+        .expect("TIMMY_TEST_POSTGRES is not set: run the tests through script/test");
+    let mut url: url::Url = cluster.parse().unwrap();
+    let name = format!("timmy_{}", uuid::Uuid::now_v7().simple());
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url.as_str()).await.unwrap();
+    let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    connection.execute(create).await.unwrap();
+    url.set_path(&name);
+    Database {
+        store: Store::connect(url).await.unwrap(),
+        _directory: None,
+    }
+}
+
+/// Writes one test function for each database.
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::databases::sqlite().await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::databases::postgres().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_databases;

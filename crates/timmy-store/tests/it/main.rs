@@ -1,0 +1,12 @@
+//! The store on both databases, through its public API.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
+
+mod databases;
+mod log;
+mod root;
+mod spending;
