@@ -10,13 +10,22 @@
 //! - No write is repeated before a look at the forge showed that it did not happen.
 //! - The token goes to the configured host and nowhere else; redirects are not followed.
 
+pub mod check;
 mod error;
 mod forge;
+mod gitea;
+pub mod marker;
 mod types;
+pub mod webhook;
 
 pub use error::ForgeError;
 pub use error::Refusal;
 pub use forge::Forge;
+pub use gitea::ANSWER_LIMIT;
+pub use gitea::DIFF_LIMIT;
+pub use gitea::GiteaClient;
+pub use gitea::MERGEABLE_WAIT;
+pub use gitea::Pacing;
 pub use types::Comment;
 pub use types::ForgeAddress;
 pub use types::ForgeKind;

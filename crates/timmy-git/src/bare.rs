@@ -201,6 +201,21 @@ impl BareRepository {
         self.commit_tree(&tree, &[], message, at).await
     }
 
+    /// Writes a tree of plain files, each given by its name, without directories, and its contents.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] when a name is none that git takes, or the disk refuses.
+    pub async fn tree_of_files(&self, files: &[(&str, &[u8])]) -> Result<ObjectName, GitError> {
+        let mut listing = Vec::new();
+        for (name, contents) in files {
+            let write = Invocation::new(["hash-object", "-w", "--stdin"]).input(*contents);
+            let blob = self.object("hash-object", write).await?;
+            listing.extend_from_slice(format!("100644 blob {blob}\t{name}\0").as_bytes());
+        }
+        let tree = Invocation::new(["mktree", "-z"]).input(listing);
+        self.object("mktree", tree).await
+    }
+
     /// Writes a commit in timmy's own name.
     ///
     /// # Errors
