@@ -1,1 +1,3 @@
 //! timmy-forge
+
+pub mod embedded;
