@@ -32,6 +32,7 @@ use timmy_sandbox::Tree;
 
 use super::Sprint;
 use super::consider::Chosen;
+use super::desk::Desk;
 use super::place::RunPlace;
 use crate::error::SprintError;
 use crate::workflow;
@@ -48,12 +49,6 @@ pub(super) struct Attempt {
 }
 
 impl Sprint {
-    /// Reads what the repository says about itself at the base commit.
-    pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
-        let bare = self.bare().await?;
-        Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
-    }
-
     /// Lets the agent work, and takes over what it left in its work tree.
     pub(super) async fn attempt(
         &self,
@@ -62,18 +57,18 @@ impl Sprint {
         project: &Project,
         place: &RunPlace,
     ) -> Result<Attempt, SprintError> {
-        let bare = self.bare().await?;
+        let bare = self.desk.bare().await?;
         let tree = place.tree();
         let work_branch = chosen.branch.trim_start_matches("refs/heads/");
         let base_branch = &chosen.base_branch;
-        prepare_workspace(&self.git, &bare, &chosen.base, base_branch, work_branch, &tree).await?;
+        prepare_workspace(&self.desk.git, &bare, &chosen.base, base_branch, work_branch, &tree).await?;
         self.sandbox.hand_over(&tree)?;
         let ready =
             EventKind::WorkspaceReady { base_branch: base_branch.clone(), base: chosen.base.clone() };
-        self.record(run, ready).await?;
-        let prompt = self.prompt(chosen, project, &tree).await?;
+        self.desk.record(run, ready).await?;
+        let prompt = self.desk.prompt(chosen, project, &tree).await?;
         let bytes = u64::try_from(prompt.whole().len()).unwrap_or(u64::MAX);
-        self.record(run, EventKind::PromptBuilt { sha256: prompt.sha256(), bytes }).await?;
+        self.desk.record(run, EventKind::PromptBuilt { sha256: prompt.sha256(), bytes }).await?;
         let report = self.agent(run, chosen, &tree)?.run(conversation(prompt)).await?;
         if let Ending::Stopped(error) = &report.ending {
             let stopped = Some(stopped(&error.problem()));
@@ -84,17 +79,17 @@ impl Sprint {
     }
 
     fn agent(&self, run: &RunId, chosen: &Chosen, tree: &Path) -> Result<Agent, SprintError> {
-        let limits = self.settings.agent.clone();
+        let limits = self.desk.settings.agent.clone();
         let bench = Workbench::new(
             Arc::clone(&self.sandbox),
             self.policy(tree),
             Tree::open(tree)?,
-            self.redactor.clone(),
+            self.desk.redactor.clone(),
             limits.result_bytes,
         );
         let bench = bench.with_forge(ForgeDesk {
-            forge: Arc::clone(&self.forge),
-            repo: self.repo.clone(),
+            forge: Arc::clone(&self.desk.forge),
+            repo: self.desk.repo.clone(),
             issue: chosen.issue.number,
         });
         Ok(Agent {
@@ -102,9 +97,9 @@ impl Sprint {
             router: Arc::clone(&self.router),
             tools: ToolBox::new(bench),
             limits,
-            events: Arc::new(self.events()),
-            clock: Arc::clone(&self.clock),
-            redactor: self.redactor.clone(),
+            events: Arc::new(self.desk.events()),
+            clock: Arc::clone(&self.desk.clock),
+            redactor: self.desk.redactor.clone(),
         })
     }
 
@@ -115,7 +110,7 @@ impl Sprint {
         bare: &BareRepository,
         tree: &Path,
     ) -> Result<Option<ObjectName>, SprintError> {
-        let title = self.presentable_line(&chosen.issue.title);
+        let title = self.desk.presentable_line(&chosen.issue.title);
         let message = format!("{title}\n\nIssue: #{}\nRun: {run}\n", chosen.issue.number);
         let target: RefName = run_ref(run).parse().map_err(timmy_git::GitError::from)?;
         let policy = self.policy(tree);
@@ -125,7 +120,15 @@ impl Sprint {
 
     /// The policy of a command that works in `workspace`.
     pub(super) fn policy(&self, workspace: &Path) -> Policy {
-        Policy { workspace: workspace.to_owned(), ..self.settings.policy.clone() }
+        Policy { workspace: workspace.to_owned(), ..self.desk.settings.policy.clone() }
+    }
+}
+
+impl Desk {
+    /// Reads what the repository says about itself at the base commit.
+    pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
+        let bare = self.bare().await?;
+        Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
     }
 
     /// The prompt for an issue.

@@ -22,8 +22,8 @@ use timmy_git::RefPattern;
 use timmy_store::runs::RunSummary;
 
 use super::Choice;
-use super::Sprint;
 use super::SprintRequest;
+use super::desk::Desk;
 use super::hold::Hold;
 use super::hold::Taken;
 use crate::error::SprintError;
@@ -72,7 +72,7 @@ struct Ground {
     branches: BTreeMap<IssueNumber, Vec<String>>,
 }
 
-impl Sprint {
+impl Desk {
     /// Which issue a sprint would take now. Claims nothing.
     ///
     /// # Errors
@@ -344,14 +344,15 @@ fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
     Some((issue.parse().ok()?, attempt.parse().ok()?))
 }
 
-/// Whether a run says something about its issue. A forge or model that was away does not.
+/// Whether a run says something about its issue. A forge or model that was away, or a
+/// setting that is missing, does not.
 fn counts_as_attempt(summary: &RunSummary) -> bool {
     match &summary.outcome {
         None | Some(Outcome::ClaimLost | Outcome::PullRequest { .. } | Outcome::Draft { .. }) => {
             false
         }
         Some(Outcome::Failed { problem }) => {
-            !matches!(problem.exit, ExitStatus::Unavailable | ExitStatus::Later)
+            matches!(problem.exit, ExitStatus::Failure | ExitStatus::Data | ExitStatus::Internal)
         }
         Some(
             Outcome::NoChange

@@ -21,7 +21,7 @@ use timmy_git::Expect;
 use timmy_git::RefName;
 use timmy_store::EventLog;
 
-use super::Sprint;
+use super::desk::Desk;
 use crate::error::SprintError;
 
 /// A claim that renews itself until it is released or lost.
@@ -38,7 +38,7 @@ pub(super) enum Taken {
     Held(String),
 }
 
-impl Sprint {
+impl Desk {
     /// Takes the claim on an issue, also one whose holder is certainly gone.
     pub(super) async fn hold(
         &self,

@@ -12,6 +12,7 @@ use timmy_git::RefName;
 
 use super::Sprint;
 use super::consider::Chosen;
+use super::desk::Desk;
 use super::hold::Hold;
 use crate::error::SprintError;
 use crate::evidence::Evidence;
@@ -38,7 +39,7 @@ impl Sprint {
         receipt: &Receipt,
         report: &Report,
     ) -> Result<Outcome, SprintError> {
-        if !receipt.passed() && self.settings.publish.on_failed_check == FailedCheck::Nothing {
+        if !receipt.passed() && self.desk.settings.publish.on_failed_check == FailedCheck::Nothing {
             return Ok(Outcome::CheckFailed);
         }
         let branch: RefName = chosen.branch.parse().map_err(timmy_git::GitError::from)?;
@@ -46,30 +47,32 @@ impl Sprint {
         let short = branch.branch().unwrap_or(branch.as_str()).to_owned();
         let pushed =
             EventKind::BranchPushed { branch: short.clone(), commit: receipt.commit.clone() };
-        self.record(run, pushed).await?;
+        self.desk.record(run, pushed).await?;
         let evidence = Evidence {
             run,
             issue: chosen.issue.number,
             issue_title: &chosen.issue.title,
             receipt,
-            provenance: self.provenance,
-            provider: &self.provider,
+            provenance: self.router.provenance(),
+            provider: self.router.first_provider(),
             steps: report.steps,
             usage: report.usage,
             summary: &report.summary,
             title: report.proposals.title.as_deref(),
             description: report.proposals.description.as_deref(),
         };
-        let comments = self.settings.publish.agent_comments;
+        let comments = self.desk.settings.publish.agent_comments;
         let offer = Offer {
             evidence,
             branch: &short,
             base_branch: &chosen.base_branch,
             comment: report.proposals.comment.as_deref().filter(|_| comments),
         };
-        self.offer(&offer).await
+        self.desk.offer(&offer).await
     }
+}
 
+impl Desk {
     /// Opens the pull request for a branch that is on the forge, or adopts the one that is open
     /// already, and tells the issue.
     pub(super) async fn offer(&self, offer: &Offer<'_>) -> Result<Outcome, SprintError> {

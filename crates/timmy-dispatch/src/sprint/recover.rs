@@ -12,7 +12,7 @@ use timmy_git::RefName;
 use timmy_git::RefPattern;
 use timmy_store::runs::RunSummary;
 
-use super::Sprint;
+use super::desk::Desk;
 use super::place::Liveness;
 use super::place::RunPlace;
 use super::publish::Offer;
@@ -22,7 +22,7 @@ use crate::evidence::Evidence;
 /// Runs of the past that are looked at. A dead one is closed by the next sprint that starts.
 const RUNS_LOOKED_AT: u32 = 200;
 
-impl Sprint {
+impl Desk {
     /// Closes every run of this repository whose process is gone.
     pub(super) async fn recover(&self) -> Result<(), SprintError> {
         let events = self.events();
