@@ -25,6 +25,7 @@ pub use database::Store;
 pub use error::StoreError;
 pub use log::EventLog;
 pub use log::Query;
+pub use log::Started;
 pub use spending::Cap;
 pub use spending::Reservation;
 pub use spending::SpendError;

@@ -1,4 +1,14 @@
-//! Integration tests of the forge crate: real HTTP, real git, real SQLite.
+//! The forge crate over real HTTP, with real git and real SQLite.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
 
 mod embedded;
+mod errors;
 mod forge_server;
+mod quirks;
+mod scripted;
+mod writes;
