@@ -221,7 +221,7 @@ fn signature(name: &str, email: &str, date: &str) -> Signature {
     Signature {
         name: if name.is_empty() { "unknown" } else { name }.to_owned(),
         email: email.to_owned(),
-        date: date.to_owned(),
+        date: date.replace("+00:00", "Z"),
     }
 }
 

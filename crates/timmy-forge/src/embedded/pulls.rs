@@ -209,6 +209,7 @@ async fn shape_with(
     let number = pull.issue.number;
     let page = format!("{}/pulls/{number}", visit.page_url());
     let merged = pull.merged_at.is_some();
+    let draft = is_draft(&pull.issue.title);
     let base = match tips.get(&pull.base_branch) {
         Some(tip) if !merged => tip,
         _ => &pull.merge_base,
@@ -224,8 +225,8 @@ async fn shape_with(
         "html_url": page,
         "diff_url": format!("{page}.diff"),
         "patch_url": format!("{page}.patch"),
-        "draft": is_draft(&pull.issue.title),
-        "mergeable": !merged && pull.mergeable == Mergeable::Yes,
+        "draft": draft,
+        "mergeable": !merged && !draft && pull.mergeable == Mergeable::Yes,
         "merged": merged,
         "merged_at": users::optional_time(pull.merged_at),
         "merge_commit_sha": pull.merge_commit.as_ref().filter(|_| merged),

@@ -1,6 +1,7 @@
 //! The embedded forge over HTTP, as Gitea would answer.
 
 mod access;
+mod conformance;
 mod faults;
 mod git_http;
 mod issues;
