@@ -10,6 +10,7 @@
 //! - No write is repeated before a look at the forge showed that it did not happen.
 //! - The token goes to the configured host and nowhere else; redirects are not followed.
 
+pub mod claim;
 mod error;
 mod forge;
 mod types;
