@@ -76,7 +76,7 @@ pub enum ForgeError {
         retry_after: Option<Duration>,
     },
     /// No usable answer to a read, or a write that was certainly not sent. The caller tries later.
-    #[error("the forge cannot be reached: {why}")]
+    #[error("the forge gives no usable answer: {why}")]
     Unavailable {
         /// Method and URL.
         call: String,
@@ -137,7 +137,7 @@ fn wait(retry_after: &Option<Duration>) -> String {
 }
 
 impl ForgeError {
-    /// Method and URL, or the configured value.
+    /// Method and URL, or the name of the repository or the setting it is about.
     #[must_use]
     pub fn call(&self) -> &str {
         match self {
@@ -157,7 +157,7 @@ impl ForgeError {
             | Self::Malformed { call, .. }
             | Self::Redirected { call, .. } => call,
             Self::MissingLabels { repo, .. } => repo.name(),
-            Self::Address { value, .. } => value,
+            Self::Address { .. } => "forge.url",
         }
     }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::RepoName;
+use timmy_git::Remote;
 
 use crate::error::ForgeError;
 use crate::types::Comment;
@@ -32,6 +33,12 @@ use crate::types::Status;
 pub trait Forge: Send + Sync {
     /// What the server says of itself.
     async fn server(&self) -> Result<ServerInfo, ForgeError>;
+
+    /// Where git finds a repository, and with whose rights.
+    ///
+    /// # Errors
+    /// [`ForgeError::Address`] when git could not use the address.
+    fn remote(&self, repo: &RepoName) -> Result<Remote, ForgeError>;
 
     /// A repository.
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError>;
@@ -113,7 +120,7 @@ pub trait Forge: Send + Sync {
     async fn pull(&self, repo: &RepoName, number: IssueNumber) -> Result<PullRequest, ForgeError>;
 
     /// One pull request after the forge had time to find out whether it merges: `mergeable` is
-    /// `Some`. Waits up to [`crate::MERGEABLE_WAIT`].
+    /// `Some`, and false for a draft. Waits up to [`crate::MERGEABLE_WAIT`].
     async fn checked_pull(
         &self,
         repo: &RepoName,

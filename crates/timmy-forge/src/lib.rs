@@ -1,6 +1,7 @@
 //! Forges: where issues come from and pull requests go.
 //!
 //! - [`Forge`] is the trait; [`GiteaClient`] speaks to Gitea, Forgejo and the embedded forge alike.
+//! - [`embedded`] is a forge inside timmy, for people who have no other;
 //! - [`webhook`] proves that a delivery comes from the forge.
 //! - [`check`] runs one list of expectations against any server and tells where it differs.
 //!
@@ -10,14 +11,24 @@
 //! - No write is repeated before a look at the forge showed that it did not happen.
 //! - The token goes to the configured host and nowhere else; redirects are not followed.
 
+pub mod check;
 pub mod claim;
+pub mod embedded;
 mod error;
 mod forge;
+mod gitea;
+pub mod marker;
 mod types;
+pub mod webhook;
 
 pub use error::ForgeError;
 pub use error::Refusal;
 pub use forge::Forge;
+pub use gitea::ANSWER_LIMIT;
+pub use gitea::DIFF_LIMIT;
+pub use gitea::GiteaClient;
+pub use gitea::MERGEABLE_WAIT;
+pub use gitea::Pacing;
 pub use types::Comment;
 pub use types::ForgeAddress;
 pub use types::ForgeKind;

@@ -25,6 +25,9 @@ pub(crate) const AUTHOR_NAME: &str = "timmy";
 /// `.invalid` can never be somebody's mailbox (RFC 2606).
 pub(crate) const AUTHOR_EMAIL: &str = "timmy@timmy.invalid";
 
+/// The tree without entries, written when a repository is made.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
 /// A bare repository of the host.
 #[derive(Debug, Clone)]
 pub struct BareRepository {
@@ -46,6 +49,9 @@ impl BareRepository {
             std::fs::create_dir_all(path).map_err(GitError::io("create", path))?;
             let arguments = ["init", "--quiet", "--bare", "--template=", "."];
             git.succeed(Invocation::new(arguments).at(Place::Tree(path)))
+                .await?;
+            repository
+                .succeed(Invocation::new(["mktree"]).input(""))
                 .await?;
         }
         Ok(repository)
@@ -196,9 +202,23 @@ impl BareRepository {
     /// # Errors
     /// [`GitError::Failed`] when the disk refuses.
     pub async fn empty_commit(&self, message: &str, at: Timestamp) -> Result<ObjectName, GitError> {
-        let empty = Invocation::new(["mktree"]).input("");
-        let tree = self.object("mktree", empty).await?;
+        let tree = EMPTY_TREE.parse()?;
         self.commit_tree(&tree, &[], message, at).await
+    }
+
+    /// Writes a tree of plain files, each given by its name, without directories, and its contents.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] when a name is none that git takes, or the disk refuses.
+    pub async fn tree_of_files(&self, files: &[(&str, &[u8])]) -> Result<ObjectName, GitError> {
+        let mut listing = Vec::new();
+        for (name, contents) in files {
+            let write = Invocation::new(["hash-object", "-w", "--stdin"]).input(*contents);
+            let blob = self.object("hash-object", write).await?;
+            listing.extend_from_slice(format!("100644 blob {blob}\t{name}\0").as_bytes());
+        }
+        let tree = Invocation::new(["mktree", "-z"]).input(listing);
+        self.object("mktree", tree).await
     }
 
     /// Writes a commit in timmy's own name.

@@ -218,11 +218,7 @@ impl Claims {
     /// [`ClaimError::Unreachable`] when it is not known whether it was taken: the same process may
     /// ask again. [`ClaimError::Refused`] when the server accepts no claims from this account.
     pub async fn acquire(&self, issue: IssueNumber, run: &RunId) -> Result<Acquired, ClaimError> {
-        let reference = self.reference(issue)?;
         for _ in 0..TRIES {
-            if let Some(object) = self.look(issue, &reference).await? {
-                return self.judge(issue, &reference, object).await;
-            }
             let taken = self.take(issue, run, 1, Expect::Absent).await?;
             if let Some(acquired) = taken {
                 return Ok(acquired);

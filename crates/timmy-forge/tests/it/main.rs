@@ -1,8 +1,15 @@
-//! timmy-forge on real servers, real repositories and real processes.
+//! The forge crate over real HTTP, with real git and real SQLite.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
-    reason = "a test that cannot set itself up has failed"
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
 )]
 
 mod claim;
+mod embedded;
+mod errors;
+mod forge_server;
+mod quirks;
+mod scripted;
+mod writes;
