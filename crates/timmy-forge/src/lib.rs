@@ -12,6 +12,7 @@
 //! - The token goes to the configured host and nowhere else; redirects are not followed.
 
 pub mod check;
+pub mod claim;
 pub mod embedded;
 mod error;
 mod forge;

@@ -100,6 +100,7 @@ impl EmbeddedForge {
                 let author = Signature {
                     email: access::email(&owner),
                     name: owner,
+                    date: bare.date(),
                 };
                 commit_files(&bare, DEFAULT_BRANCH, &author, files).await
             }
@@ -201,11 +202,11 @@ pub(super) async fn commit_files(
         let name = String::from_utf8_lossy(&blob.stdout).trim().to_owned();
         tree.push(format!("M 100644 {name} {path}\n"));
     }
-    let now = bare.now();
-    let Signature { name, email } = author;
+    let Signature { name, email, date } = author;
+    let date = date.trim_start_matches('@');
     let message = "Initial commit\n";
     let stream = format!(
-        "commit {reference}\ncommitter {name} <{email}> {now} +0000\ndata {}\n{message}{}\n",
+        "commit {reference}\ncommitter {name} <{email}> {date}\ndata {}\n{message}{}\n",
         message.len(),
         tree.concat()
     );

@@ -53,6 +53,12 @@ pub(super) struct Output {
     pub(super) stderr: Vec<u8>,
 }
 
+impl Output {
+    pub(super) fn stderr_says(&self, words: &str) -> bool {
+        String::from_utf8_lossy(&self.stderr).contains(words)
+    }
+}
+
 impl GitProgram {
     /// Uses `home` as an empty home directory.
     pub(super) fn new(home: &Path, clock: Arc<dyn Clock>) -> Result<Self, EmbeddedError> {
@@ -126,6 +132,18 @@ pub(super) struct Bare {
 pub(super) struct Signature {
     pub(super) name: String,
     pub(super) email: String,
+    /// In a form that git reads: RFC 3339, or `@SECONDS +0000`.
+    pub(super) date: String,
+}
+
+/// A commit to be written.
+#[derive(Debug, Clone)]
+pub(super) struct NewCommit<'a> {
+    pub(super) tree: &'a str,
+    pub(super) parents: &'a [&'a str],
+    pub(super) author: &'a Signature,
+    pub(super) committer: &'a Signature,
+    pub(super) message: &'a str,
 }
 
 /// A ref and what it points at.
@@ -139,10 +157,6 @@ pub(super) struct Reference {
 impl Bare {
     pub(super) fn new(git: GitProgram, path: PathBuf) -> Self {
         Self { git, path }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Makes it if it is not there: wholly or not at all.
@@ -276,39 +290,27 @@ impl Bare {
     }
 
     /// Writes a commit object and answers its name.
-    pub(super) async fn write_commit(
-        &self,
-        tree: &str,
-        parents: &[&str],
-        author: &Signature,
-        message: &str,
-    ) -> Result<String, EmbeddedError> {
+    pub(super) async fn write_commit(&self, new: &NewCommit<'_>) -> Result<String, EmbeddedError> {
         let mut command = self.command(["commit-tree", "-F", "-"]);
-        for parent in parents {
+        for parent in new.parents {
             command.args(["-p", parent]);
         }
-        command.arg(tree);
-        self.sign(&mut command, author);
-        let output = finish(command, message.as_bytes()).await?;
+        command
+            .arg(new.tree)
+            .env("GIT_AUTHOR_NAME", &new.author.name)
+            .env("GIT_AUTHOR_EMAIL", &new.author.email)
+            .env("GIT_AUTHOR_DATE", &new.author.date)
+            .env("GIT_COMMITTER_NAME", &new.committer.name)
+            .env("GIT_COMMITTER_EMAIL", &new.committer.email)
+            .env("GIT_COMMITTER_DATE", &new.committer.date);
+        let output = finish(command, new.message.as_bytes()).await?;
         succeeded("commit-tree", &output)?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Seconds since the Unix epoch by the forge's clock.
-    pub(super) fn now(&self) -> i64 {
-        self.git.clock.now().as_second()
-    }
-
-    /// Lets a call write commits in somebody's name, at the clock's time.
-    pub(super) fn sign(&self, command: &mut Command, author: &Signature) {
-        let date = format!("@{} +0000", self.now());
-        command
-            .env("GIT_AUTHOR_NAME", &author.name)
-            .env("GIT_AUTHOR_EMAIL", &author.email)
-            .env("GIT_AUTHOR_DATE", &date)
-            .env("GIT_COMMITTER_NAME", &author.name)
-            .env("GIT_COMMITTER_EMAIL", &author.email)
-            .env("GIT_COMMITTER_DATE", &date);
+    /// The forge's time as git reads it.
+    pub(super) fn date(&self) -> String {
+        format!("@{} +0000", self.git.clock.now().as_second())
     }
 }
 
@@ -324,11 +326,15 @@ pub(super) fn succeeded(subcommand: &str, output: &Output) -> Result<(), Embedde
     if output.code == 0 {
         return Ok(());
     }
+    Err(failed(subcommand, output))
+}
+
+pub(super) fn failed(subcommand: &str, output: &Output) -> EmbeddedError {
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(EmbeddedError::GitFailed {
+    EmbeddedError::GitFailed {
         command: subcommand.to_owned(),
         said: text::bound(&text::clean_line(&said), SAID_LIMIT).into_owned(),
-    })
+    }
 }
 
 /// `refs/heads/NAME`, if that is a ref's name.
