@@ -16,6 +16,8 @@ use timmy_core::event::Outcome;
 use timmy_core::event::PassedOver;
 use timmy_dispatch::SprintReport;
 use timmy_dispatch::SprintRequest;
+use timmy_forge::Forge;
+use timmy_forge::ForgeKind;
 use timmy_forge::NewIssue;
 use timmy_forge::embedded::InitialCommit;
 use timmy_forge::embedded::NewRepository;
@@ -27,6 +29,7 @@ use super::sprint;
 use super::told;
 use crate::cli::DemoArguments;
 use crate::cli::ModelArguments;
+use crate::connection;
 use crate::connection::Connection;
 use crate::host::Host;
 use crate::host::incomplete;
@@ -99,12 +102,13 @@ pub(super) async fn run(host: &Host, arguments: &DemoArguments) -> Ended {
         Form::Human => output::line(text),
         Form::Json => Ok(()),
     };
-    let repo = demo_repo(host)?;
-    let host = &with_demo_settings(host, &repo)?;
+    let host = &on_embedded_forge(host);
     let store = host.store().await?;
-    let connection = host.connect(&store).await?;
+    let settings = &host.loaded.config.forge;
+    let connection = connection::embedded(settings, 0, &store, &host.root, &host.clock).await?;
     say(&format!("an embedded forge at {}", connection.base()))?;
-    set_up(&connection, &repo).await?;
+    let repo = set_up(host, &connection).await?;
+    keep_settings(host, &repo)?;
     say(&format!("with the project {repo}, whose tests fail, and five issues\n"))?;
     let provider = match &arguments.provider {
         Some(name) => name.clone(),
@@ -173,42 +177,37 @@ fn finish(host: &Host, done: &SprintReport, begun: Instant) -> Ended {
     Ok(sprint::status(done))
 }
 
-/// The demo has a repository to itself; a second demo in the same private root gets another one.
-fn demo_repo(host: &Host) -> Result<RepoName, Problem> {
-    let user = &host.loaded.config.forge.user;
-    let taken = host.loaded.config.forge.repositories.len();
-    let name = if taken == 0 { PROJECT.to_owned() } else { format!("{PROJECT}-{}", taken + 1) };
-    RepoName::new(user, &name).map_err(|error| incomplete("forge.user", error.to_string()))
-}
-
-/// The operator's settings with the embedded forge and the demo's repository. They are written
-/// where `timmy report` and the other commands find them, unless there are settings already.
-fn with_demo_settings(host: &Host, repo: &RepoName) -> Result<Host, Problem> {
+/// The operator's settings, but with the embedded forge.
+fn on_embedded_forge(host: &Host) -> Host {
     let mut loaded = host.loaded.clone();
-    let forge = &mut loaded.config.forge;
-    forge.kind = timmy_forge::ForgeKind::Embedded;
-    forge.repositories = vec![repo.clone()];
-    let fresh = Host {
-        loaded,
-        root: host.root.clone(),
-        form: host.form,
-        clock: std::sync::Arc::clone(&host.clock),
-    };
-    if !host.loaded.exists {
-        super::doctor::make_parent(&host.root.join("timmy.toml"))?;
-        let text = format!("[forge]\nkind = \"embedded\"\nrepositories = [\"{repo}\"]\n");
-        private_file(&host.loaded.path, &text)?;
-    }
-    Ok(fresh)
+    loaded.config.forge.kind = ForgeKind::Embedded;
+    let (root, clock) = (host.root.clone(), std::sync::Arc::clone(&host.clock));
+    Host { loaded, root, form: host.form, clock }
 }
 
-async fn set_up(connection: &Connection, repo: &RepoName) -> Result<(), Problem> {
+/// Writes settings where `timmy report` and the other commands find them, unless there are some.
+fn keep_settings(host: &Host, repo: &RepoName) -> Result<(), Problem> {
+    if host.loaded.exists {
+        return Ok(());
+    }
+    super::doctor::make_parent(&host.loaded.path)?;
+    let text = format!("[forge]\nkind = \"embedded\"\nrepositories = [\"{repo}\"]\n");
+    private_file(&host.loaded.path, &text)
+}
+
+/// Makes the project with its issues. A second demo in the same private root gets another name.
+async fn set_up(host: &Host, connection: &Connection) -> Result<RepoName, Problem> {
     let Some(served) = connection.embedded() else {
         return Err(incomplete("forge.kind", "the demo uses the embedded forge".to_owned()));
     };
     let files = Project::iter().filter_map(|path| {
         Some((path.to_string(), Project::get(&path)?.data.into_owned()))
     });
+    let user = &host.loaded.config.forge.user;
+    let existing = served.forge.repositories().await.map_err(told)?.len();
+    let name = if existing == 0 { PROJECT.to_owned() } else { format!("{PROJECT}-{}", existing + 1) };
+    let repo = RepoName::new(user, &name);
+    let repo = repo.map_err(|error| incomplete("forge.user", error.to_string()))?;
     let new = NewRepository {
         name: repo.clone(),
         description: "Adds up what a household spends".to_owned(),
@@ -216,14 +215,15 @@ async fn set_up(connection: &Connection, repo: &RepoName) -> Result<(), Problem>
         content: InitialCommit::Files(files.collect()),
     };
     served.forge.create_repository(&new).await.map_err(told)?;
-    let forge = connection.forge();
+    let client = connection.client();
     for (title, body, labels) in ISSUES {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
-        make_labels(forge.as_ref(), repo, &labels).await?;
+        make_labels(client, &repo, &labels).await?;
         let issue = NewIssue { title: title.to_owned(), body: body.to_owned(), labels };
-        forge.create_issue(repo, &issue).await.map_err(told)?;
+        client.create_issue(&repo, &issue).await.map_err(told)?;
     }
-    forge.add_blocker(repo, WAITING, WAITED_FOR).await.map_err(told)
+    client.add_blocker(&repo, WAITING, WAITED_FOR).await.map_err(told)?;
+    Ok(repo)
 }
 
 fn conversation_file(host: &Host) -> Result<PathBuf, Problem> {
