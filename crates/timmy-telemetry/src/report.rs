@@ -57,7 +57,9 @@ pub async fn runs_since(
 ) -> Result<Vec<RunSummary>, StoreError> {
     let mut runs = Vec::new();
     for run in log.run_ids(RUNS_LOOKED_AT).await? {
-        let Some(summary) = log.summary(&run).await? else { continue };
+        let Some(summary) = log.summary(&run).await? else {
+            continue;
+        };
         if since.is_some_and(|since| summary.started < since) {
             break;
         }
@@ -77,7 +79,9 @@ impl Report {
             *outcomes.entry(word.to_owned()).or_default() += 1;
         }
         let usage = runs.iter().map(|run| run.usage).sum();
-        let replayed = runs.iter().any(|run| run.provenance == Provenance::Replayed);
+        let replayed = runs
+            .iter()
+            .any(|run| run.provenance == Provenance::Replayed);
         let lines: Vec<Line> = runs
             .into_iter()
             .map(|run| {
@@ -90,7 +94,14 @@ impl Report {
         let mut needs: Vec<(u8, String)> = lines.iter().filter_map(Line::need).collect();
         needs.sort_by_key(|(urgency, _)| *urgency);
         let needs_a_person = needs.into_iter().map(|(_, need)| need).collect();
-        Self { since, needs_a_person, runs: lines, outcomes, usage, replayed }
+        Self {
+            since,
+            needs_a_person,
+            runs: lines,
+            outcomes,
+            usage,
+            replayed,
+        }
     }
 }
 
@@ -103,27 +114,32 @@ impl Line {
         match (&run.outcome, self.pull_state) {
             (None, _) => Some((3, format!("{issue}: run {short} has no end yet"))),
             (Some(_), Some(PullState::Merged | PullState::Closed)) => None,
-            (Some(Outcome::PullRequest { number }), _) => {
-                Some((2, format!("{issue}: review pull request #{number}, its check passed")))
-            }
+            (Some(Outcome::PullRequest { number }), _) => Some((
+                2,
+                format!("{issue}: review pull request #{number}, its check passed"),
+            )),
             (Some(Outcome::Draft { number }), _) => {
                 Some((1, format!("{issue}: draft #{number}, its check FAILED")))
             }
-            (Some(Outcome::Blocked), _) => {
-                Some((0, format!("{issue}: not published; `timmy show {short}` says why")))
-            }
+            (Some(Outcome::Blocked), _) => Some((
+                0,
+                format!("{issue}: not published; `timmy show {short}` says why"),
+            )),
             (Some(Outcome::Failed { problem }), _) => {
                 Some((0, format!("{issue}: {} {}", problem.code, problem.what)))
             }
-            (Some(Outcome::Stopped { code }), _) => {
-                Some((1, format!("{issue}: stopped ({code}); `timmy show {short}` says more")))
-            }
-            (Some(Outcome::CheckFailed), _) => {
-                Some((1, format!("{issue}: the check failed, nothing was published")))
-            }
-            (Some(Outcome::NoChange), _) => {
-                Some((1, format!("{issue}: the agent changed nothing; `timmy show {short}`")))
-            }
+            (Some(Outcome::Stopped { code }), _) => Some((
+                1,
+                format!("{issue}: stopped ({code}); `timmy show {short}` says more"),
+            )),
+            (Some(Outcome::CheckFailed), _) => Some((
+                1,
+                format!("{issue}: the check failed, nothing was published"),
+            )),
+            (Some(Outcome::NoChange), _) => Some((
+                1,
+                format!("{issue}: the agent changed nothing; `timmy show {short}`"),
+            )),
             (Some(Outcome::ClaimLost | Outcome::Abandoned), _) => None,
         }
     }

@@ -159,7 +159,11 @@ pub(crate) struct ModelArguments {
 impl ModelArguments {
     /// What the operator said about isolation on this run.
     pub(crate) fn unsandboxed(&self) -> Unsandboxed {
-        if self.unsandboxed { Unsandboxed::Allowed } else { Unsandboxed::Forbidden }
+        if self.unsandboxed {
+            Unsandboxed::Allowed
+        } else {
+            Unsandboxed::Forbidden
+        }
     }
 }
 
@@ -326,7 +330,10 @@ mod tests {
 
     #[test]
     fn issues_are_named_with_or_without_their_repository() {
-        let plain = IssueReference { repo: None, number: 7 };
+        let plain = IssueReference {
+            repo: None,
+            number: 7,
+        };
         assert_eq!(Ok(plain.clone()), "7".parse());
         assert_eq!(Ok(plain), "#7".parse());
         let full: IssueReference = "a/b#7".parse().unwrap();

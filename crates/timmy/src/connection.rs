@@ -100,7 +100,9 @@ pub(crate) async fn connect(
     let reference = settings.token.as_ref();
     let reference =
         reference.ok_or_else(|| incomplete("forge.token", "the token is missing".to_owned()))?;
-    let token = reference.resolve().map_err(|reason| incomplete("forge.token", reason))?;
+    let token = reference
+        .resolve()
+        .map_err(|reason| incomplete("forge.token", reason))?;
     client(settings, base, token, clock, None)
 }
 
@@ -113,14 +115,14 @@ pub(crate) async fn embedded(
     clock: &Arc<dyn Clock>,
 ) -> Result<Connection, Problem> {
     let told = |error: EmbeddedError| error.problem();
-    let forge =
-        EmbeddedForge::new(store.clone(), &root.join(DIRECTORY), Arc::clone(clock)).map_err(told)?;
+    let forge = EmbeddedForge::new(store.clone(), &root.join(DIRECTORY), Arc::clone(clock))
+        .map_err(told)?;
     let token = own_token(&forge, &settings.user, &root.join(TOKEN_FILE)).await?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let server = Server::start_at(address, LARGEST_PUSH, forge.clone()).await;
     let server = server.map_err(|error| error.problem())?;
-    let base = Url::parse(&server.url())
-        .map_err(|error| incomplete("forge.port", error.to_string()))?;
+    let base =
+        Url::parse(&server.url()).map_err(|error| incomplete("forge.port", error.to_string()))?;
     client(settings, base, token, clock, Some(Served { forge, server }))
 }
 
@@ -131,11 +133,19 @@ fn client(
     clock: &Arc<dyn Clock>,
     server: Option<Served>,
 ) -> Result<Connection, Problem> {
-    let address = ForgeAddress { base: base.clone(), kind: settings.kind };
+    let address = ForgeAddress {
+        base: base.clone(),
+        kind: settings.kind,
+    };
     let user = settings.user.clone();
     let client = GiteaClient::new(address, user, token.clone(), Arc::clone(clock));
     let client = Arc::new(client.map_err(|error| error.problem())?);
-    Ok(Connection { client, token, base, server })
+    Ok(Connection {
+        client,
+        token,
+        base,
+        server,
+    })
 }
 
 /// The token of timmy's own user on the embedded forge, made when it is first needed.
@@ -145,7 +155,11 @@ async fn own_token(
     file: &Path,
 ) -> Result<SecretString, Problem> {
     let unusable = |error: io::Error| {
-        timmy_store::StoreError::Root { path: file.to_owned(), reason: error.to_string() }.problem()
+        timmy_store::StoreError::Root {
+            path: file.to_owned(),
+            reason: error.to_string(),
+        }
+        .problem()
     };
     match std::fs::read_to_string(file) {
         Ok(token) if !token.trim().is_empty() => return Ok(SecretString::from(token.trim())),
@@ -161,8 +175,14 @@ async fn own_token(
     let token = forge.create_token(user, "timmy", &scopes).await;
     let token = token.map_err(|error| error.problem())?;
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(file);
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file);
     let mut file = file.map_err(unusable)?;
-    file.write_all(token.expose_secret().as_bytes()).map_err(unusable)?;
+    file.write_all(token.expose_secret().as_bytes())
+        .map_err(unusable)?;
     Ok(token)
 }

@@ -106,8 +106,14 @@ impl Host {
         }
         match self.config()?.forge.repositories.as_slice() {
             [only] => Ok(only.clone()),
-            [] => Err(incomplete("forge.repositories", "no repository is named".to_owned())),
-            _ => Err(incomplete("--repo", "several repositories are configured".to_owned())),
+            [] => Err(incomplete(
+                "forge.repositories",
+                "no repository is named".to_owned(),
+            )),
+            _ => Err(incomplete(
+                "--repo",
+                "several repositories are configured".to_owned(),
+            )),
         }
     }
 
@@ -181,7 +187,10 @@ impl Host {
         policy.path.extend(found.path);
         if let Some(cargo_home) = found.cargo_home {
             let value = cargo_home.to_string_lossy().into_owned();
-            policy.environment.entry("CARGO_HOME".to_owned()).or_insert(value);
+            policy
+                .environment
+                .entry("CARGO_HOME".to_owned())
+                .or_insert(value);
         }
         policy
     }
@@ -195,16 +204,30 @@ impl Host {
         let providers = self.providers(arguments.provider.as_deref())?;
         let told = |error: timmy_model::ModelError| error.problem();
         let recorder = match &arguments.record {
-            Some(path) => Some(Arc::new(Recorder::create(path, self.redactor()?).map_err(told)?)),
+            Some(path) => Some(Arc::new(
+                Recorder::create(path, self.redactor()?).map_err(told)?,
+            )),
             None => None,
         };
         let private = self.root.join("model");
         make_directory(&private)?;
-        let surroundings = Surroundings { private, recorder, clock: Arc::clone(&self.clock) };
-        let opened = timmy_model::open(&providers, &surroundings).await.map_err(told)?;
+        let surroundings = Surroundings {
+            private,
+            recorder,
+            clock: Arc::clone(&self.clock),
+        };
+        let opened = timmy_model::open(&providers, &surroundings)
+            .await
+            .map_err(told)?;
         let log = store.log(Arc::clone(&self.clock));
         for error in &opened.left_out {
-            log.append(None, EventKind::Warned { problem: error.problem() }).await?;
+            log.append(
+                None,
+                EventKind::Warned {
+                    problem: error.problem(),
+                },
+            )
+            .await?;
         }
         let limits = self.loaded.config.budget;
         let spending = store.spending(Arc::clone(&self.clock));
@@ -219,14 +242,23 @@ impl Host {
         let configured = &self.loaded.config.provider;
         let Some(name) = named else {
             if configured.is_empty() {
-                return Err(incomplete("[[provider]]", "no model provider is named".to_owned()));
+                return Err(incomplete(
+                    "[[provider]]",
+                    "no model provider is named".to_owned(),
+                ));
             }
             return Ok(configured.clone());
         };
-        let found = configured.iter().find(|provider| provider.name == name).cloned();
+        let found = configured
+            .iter()
+            .find(|provider| provider.name == name)
+            .cloned();
         found.map(|provider| vec![provider]).ok_or_else(|| {
             let names: Vec<&str> = configured.iter().map(|p| p.name.as_str()).collect();
-            let reason = format!("there is no provider {name:?}; there are: {}", names.join(", "));
+            let reason = format!(
+                "there is no provider {name:?}; there are: {}",
+                names.join(", ")
+            );
             incomplete("[[provider]]", reason)
         })
     }
@@ -250,7 +282,11 @@ impl Host {
         let sandbox = self.sandbox(model.unsandboxed()).await?;
         let (router, secrets) = self.router(model, &store).await?;
         let desk = self.desk(repo, store, connection, &secrets).await?;
-        Ok(Sprint { desk, sandbox, router })
+        Ok(Sprint {
+            desk,
+            sandbox,
+            router,
+        })
     }
 }
 
@@ -265,7 +301,9 @@ pub(crate) fn helper() -> Result<Helper, Problem> {
         .at(error.to_string())
         .fix("start it by its full path, with /proc mounted")
     })?;
-    Ok(Helper { argv: vec![program.into(), "sandbox-exec".into()] })
+    Ok(Helper {
+        argv: vec![program.into(), "sandbox-exec".into()],
+    })
 }
 
 pub(crate) fn incomplete(setting: &'static str, reason: String) -> Problem {
@@ -274,7 +312,15 @@ pub(crate) fn incomplete(setting: &'static str, reason: String) -> Problem {
 
 fn make_directory(path: &Path) -> Result<(), Problem> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-        timmy_store::StoreError::Root { path: path.to_owned(), reason: error.to_string() }.problem()
-    })
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| {
+            timmy_store::StoreError::Root {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            }
+            .problem()
+        })
 }

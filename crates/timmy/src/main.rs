@@ -1,6 +1,9 @@
 //! The timmy program: the command line and the wiring.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at the first surprise"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
+)]
 
 mod cli;
 mod commands;
@@ -29,7 +32,9 @@ fn main() -> ExitCode {
     start_diagnostics();
     // One TLS implementation for the whole process; a second installation changes nothing.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(commands::run(&cli)),
         Err(error) => Err(Problem::new(
@@ -55,7 +60,10 @@ fn start_diagnostics() {
         return;
     }
     let filter = EnvFilter::from_default_env();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
 }
 
 fn tell(cli: &Cli, problem: &Problem) {

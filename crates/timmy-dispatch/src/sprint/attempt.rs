@@ -61,21 +61,50 @@ impl Sprint {
         let tree = place.tree();
         let work_branch = chosen.branch.trim_start_matches("refs/heads/");
         let base_branch = &chosen.base_branch;
-        prepare_workspace(&self.desk.git, &bare, &chosen.base, base_branch, work_branch, &tree).await?;
+        prepare_workspace(
+            &self.desk.git,
+            &bare,
+            &chosen.base,
+            base_branch,
+            work_branch,
+            &tree,
+        )
+        .await?;
         self.sandbox.hand_over(&tree)?;
-        let ready =
-            EventKind::WorkspaceReady { base_branch: base_branch.clone(), base: chosen.base.clone() };
+        let ready = EventKind::WorkspaceReady {
+            base_branch: base_branch.clone(),
+            base: chosen.base.clone(),
+        };
         self.desk.record(run, ready).await?;
         let prompt = self.desk.prompt(chosen, project, &tree).await?;
         let bytes = u64::try_from(prompt.whole().len()).unwrap_or(u64::MAX);
-        self.desk.record(run, EventKind::PromptBuilt { sha256: prompt.sha256(), bytes }).await?;
-        let report = self.agent(run, chosen, &tree)?.run(conversation(prompt)).await?;
+        self.desk
+            .record(
+                run,
+                EventKind::PromptBuilt {
+                    sha256: prompt.sha256(),
+                    bytes,
+                },
+            )
+            .await?;
+        let report = self
+            .agent(run, chosen, &tree)?
+            .run(conversation(prompt))
+            .await?;
         if let Ending::Stopped(error) = &report.ending {
             let stopped = Some(stopped(&error.problem()));
-            return Ok(Attempt { stopped, commit: None, report });
+            return Ok(Attempt {
+                stopped,
+                commit: None,
+                report,
+            });
         }
         let commit = self.collect(run, chosen, &bare, &tree).await?;
-        Ok(Attempt { stopped: None, commit, report })
+        Ok(Attempt {
+            stopped: None,
+            commit,
+            report,
+        })
     }
 
     fn agent(&self, run: &RunId, chosen: &Chosen, tree: &Path) -> Result<Agent, SprintError> {
@@ -120,7 +149,10 @@ impl Sprint {
 
     /// The policy of a command that works in `workspace`.
     pub(super) fn policy(&self, workspace: &Path) -> Policy {
-        Policy { workspace: workspace.to_owned(), ..self.desk.settings.policy.clone() }
+        Policy {
+            workspace: workspace.to_owned(),
+            ..self.desk.settings.policy.clone()
+        }
     }
 }
 
@@ -167,7 +199,9 @@ fn conversation(prompt: Prompt) -> Conversation {
 fn stopped(problem: &timmy_core::Problem) -> Outcome {
     match problem.exit {
         ExitStatus::Failure => Outcome::Stopped { code: problem.code },
-        _ => Outcome::Failed { problem: problem.clone() },
+        _ => Outcome::Failed {
+            problem: problem.clone(),
+        },
     }
 }
 
@@ -181,5 +215,10 @@ fn outside_issue(issue: &Issue) -> Outside<'_> {
 }
 
 fn outside_comment(comment: &Comment) -> Outside<'_> {
-    Outside { what: "comment".to_owned(), author: &comment.author, title: "", body: &comment.body }
+    Outside {
+        what: "comment".to_owned(),
+        author: &comment.author,
+        title: "",
+        body: &comment.body,
+    }
 }

@@ -56,12 +56,21 @@ pub struct Desk {
 
 impl Desk {
     /// Writes the row of a run that ended, and clears its directory.
-    pub(super) async fn close(&self, run: &RunId, place: &RunPlace) -> Result<RunSummary, SprintError> {
+    pub(super) async fn close(
+        &self,
+        run: &RunId,
+        place: &RunPlace,
+    ) -> Result<RunSummary, SprintError> {
         let Some(summary) = self.events().summary(run).await? else {
-            return Err(SprintError::NoReceipt { repo: self.repo.clone(), number: 0 });
+            return Err(SprintError::NoReceipt {
+                repo: self.repo.clone(),
+                number: 0,
+            });
         };
-        results::append(&self.root, &summary)
-            .map_err(|source| SprintError::Place { path: self.root.clone(), source })?;
+        results::append(&self.root, &summary).map_err(|source| SprintError::Place {
+            path: self.root.clone(),
+            source,
+        })?;
         place.clear()?;
         Ok(summary)
     }

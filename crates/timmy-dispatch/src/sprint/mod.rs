@@ -135,16 +135,29 @@ impl Sprint {
         let place = RunPlace::make(&self.desk.root, &run)?;
         let begun = self.desk.clock.monotonic();
         self.begin(&run, &chosen, &hold).await?;
-        let outcome = match hold.while_held(self.work(&run, &chosen, &hold, &place)).await {
+        let outcome = match hold
+            .while_held(self.work(&run, &chosen, &hold, &place))
+            .await
+        {
             Ok(outcome) => outcome,
             Err(error) => self.failed(&run, error).await?,
         };
         let duration = self.desk.clock.monotonic().saturating_sub(begun);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.desk.record(&run, EventKind::RunEnded { outcome, duration_ms }).await?;
+        self.desk
+            .record(
+                &run,
+                EventKind::RunEnded {
+                    outcome,
+                    duration_ms,
+                },
+            )
+            .await?;
         let summary = self.desk.close(&run, &place).await?;
         if let Err(problem) = hold.release(&self.desk.events(), &run).await {
-            self.desk.record(&run, EventKind::Warned { problem }).await?;
+            self.desk
+                .record(&run, EventKind::Warned { problem })
+                .await?;
         }
         Ok(self.report(considered, summary))
     }
@@ -162,17 +175,32 @@ impl Sprint {
         if let Some(outcome) = attempt.stopped {
             return Ok(outcome);
         }
-        let Some(commit) = attempt.commit else { return Ok(Outcome::NoChange) };
+        let Some(commit) = attempt.commit else {
+            return Ok(Outcome::NoChange);
+        };
         let reasons = self.desk.reasons_against(&chosen.base, &commit).await?;
         if !reasons.is_empty() {
-            self.desk.record(run, EventKind::PublicationBlocked { reasons }).await?;
+            self.desk
+                .record(run, EventKind::PublicationBlocked { reasons })
+                .await?;
             return Ok(Outcome::Blocked);
         }
         let sandbox = self.sandbox.as_ref();
         let checkout = place.check_tree();
-        let receipt = self.desk.check(sandbox, &commit, &project.check, &checkout).await?;
-        self.desk.record(run, EventKind::CheckFinished { receipt: receipt.clone() }).await?;
-        self.publish(run, chosen, hold, &receipt, &attempt.report).await
+        let receipt = self
+            .desk
+            .check(sandbox, &commit, &project.check, &checkout)
+            .await?;
+        self.desk
+            .record(
+                run,
+                EventKind::CheckFinished {
+                    receipt: receipt.clone(),
+                },
+            )
+            .await?;
+        self.publish(run, chosen, hold, &receipt, &attempt.report)
+            .await
     }
 
     async fn begin(&self, run: &RunId, chosen: &Chosen, hold: &Hold) -> Result<(), SprintError> {
@@ -194,10 +222,14 @@ impl Sprint {
 
     async fn failed(&self, run: &RunId, error: SprintError) -> Result<Outcome, SprintError> {
         if let SprintError::ClaimLost(reason) = error {
-            self.desk.record(run, EventKind::ClaimLost { reason }).await?;
+            self.desk
+                .record(run, EventKind::ClaimLost { reason })
+                .await?;
             return Ok(Outcome::ClaimLost);
         }
-        Ok(Outcome::Failed { problem: error.problem() })
+        Ok(Outcome::Failed {
+            problem: error.problem(),
+        })
     }
 
     fn nothing(&self, choice: Choice) -> SprintReport {

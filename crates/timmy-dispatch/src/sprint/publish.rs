@@ -45,8 +45,10 @@ impl Sprint {
         let branch: RefName = chosen.branch.parse().map_err(timmy_git::GitError::from)?;
         hold.publish(&branch, &receipt.commit).await?;
         let short = branch.branch().unwrap_or(branch.as_str()).to_owned();
-        let pushed =
-            EventKind::BranchPushed { branch: short.clone(), commit: receipt.commit.clone() };
+        let pushed = EventKind::BranchPushed {
+            branch: short.clone(),
+            commit: receipt.commit.clone(),
+        };
         self.desk.record(run, pushed).await?;
         let evidence = Evidence {
             run,
@@ -95,20 +97,26 @@ impl Desk {
         };
         self.record(evidence.run, event).await?;
         self.tell_issue(offer, number).await?;
-        Ok(if draft { Outcome::Draft { number } } else { Outcome::PullRequest { number } })
+        Ok(if draft {
+            Outcome::Draft { number }
+        } else {
+            Outcome::PullRequest { number }
+        })
     }
 
     /// A comment that cannot be posted does not undo a pull request that is open.
-    async fn tell_issue(
-        &self,
-        offer: &Offer<'_>,
-        number: IssueNumber,
-    ) -> Result<(), SprintError> {
+    async fn tell_issue(&self, offer: &Offer<'_>, number: IssueNumber) -> Result<(), SprintError> {
         let evidence = &offer.evidence;
-        let body = self.redactor.redact(&evidence.comment(number, offer.comment));
+        let body = self
+            .redactor
+            .redact(&evidence.comment(number, offer.comment));
         let event = match self.forge.comment(&self.repo, evidence.issue, &body).await {
-            Ok(_) => EventKind::IssueCommented { issue: evidence.issue },
-            Err(error) => EventKind::Warned { problem: error.problem() },
+            Ok(_) => EventKind::IssueCommented {
+                issue: evidence.issue,
+            },
+            Err(error) => EventKind::Warned {
+                problem: error.problem(),
+            },
         };
         Ok(self.record(evidence.run, event).await?)
     }

@@ -95,7 +95,10 @@ impl Desk {
         sandbox: &dyn Sandbox,
         number: IssueNumber,
     ) -> Result<Verification, SprintError> {
-        let no_receipt = || SprintError::NoReceipt { repo: self.repo.clone(), number };
+        let no_receipt = || SprintError::NoReceipt {
+            repo: self.repo.clone(),
+            number,
+        };
         let summary = self.run_of_pull(number).await?.ok_or_else(no_receipt)?;
         let recorded = summary.receipt.ok_or_else(no_receipt)?;
         let pull = self.forge.pull(&self.repo, number).await?;
@@ -105,10 +108,18 @@ impl Desk {
             .map_err(timmy_git::GitError::from)?;
         let head = self.fetch_branch(&bare, &branch).await?;
         let place = RunPlace::make(&self.root, &RunId::generate())?;
-        let again = self.check(sandbox, &head, &recorded.command, &place.check_tree()).await;
+        let again = self
+            .check(sandbox, &head, &recorded.command, &place.check_tree())
+            .await;
         place.clear()?;
         let same_commit = recorded.commit == head;
-        Ok(Verification { run: summary.run, recorded, head, same_commit, again: again? })
+        Ok(Verification {
+            run: summary.run,
+            recorded,
+            head,
+            same_commit,
+            again: again?,
+        })
     }
 }
 
@@ -124,16 +135,31 @@ impl Desk {
         let patch = bare.patch(base, commit, PATCH_BYTES).await?;
         let mut links = Vec::new();
         for change in changes.iter().filter(|change| change.new_mode == SYMLINK) {
-            let target = bare.blob(commit, &change.path, LINK_BYTES).await?.unwrap_or_default();
-            links.push((change.path.clone(), String::from_utf8_lossy(&target).into_owned()));
+            let target = bare
+                .blob(commit, &change.path, LINK_BYTES)
+                .await?
+                .unwrap_or_default();
+            links.push((
+                change.path.clone(),
+                String::from_utf8_lossy(&target).into_owned(),
+            ));
         }
         let settings = &self.settings.publish;
-        Ok(policy::reasons_against(&changes, &patch, &links, settings, &self.redactor))
+        Ok(policy::reasons_against(
+            &changes,
+            &patch,
+            &links,
+            settings,
+            &self.redactor,
+        ))
     }
 
     /// The host's own copy of the repository.
     pub(super) async fn bare(&self) -> Result<BareRepository, SprintError> {
-        let path = self.root.join("repositories").join(format!("{}.git", self.repo));
+        let path = self
+            .root
+            .join("repositories")
+            .join(format!("{}.git", self.repo));
         Ok(BareRepository::open_or_init(&self.git, &path).await?)
     }
 
@@ -147,7 +173,10 @@ impl Desk {
             repo: self.repo.clone(),
             branch: branch.branch().unwrap_or(branch.as_str()).to_owned(),
         };
-        match bare.fetch(&self.remote, &[Refspec::one(branch, branch)]).await {
+        match bare
+            .fetch(&self.remote, &[Refspec::one(branch, branch)])
+            .await
+        {
             Ok(()) => {}
             Err(GitError::NotFound { .. }) => return Err(missing()),
             Err(error) => return Err(error.into()),

@@ -17,8 +17,13 @@ pub(super) fn run(host: &Host, command: &ConfigCommand) -> Ended {
                 output::json(&explained)?;
                 return Ok(ExitStatus::Success);
             }
-            let rows = explained.into_iter().map(|e| vec![e.setting, e.value, e.source]);
-            output::line(&output::table(&["setting", "value", "source"], rows.collect()))?;
+            let rows = explained
+                .into_iter()
+                .map(|e| vec![e.setting, e.value, e.source]);
+            output::line(&output::table(
+                &["setting", "value", "source"],
+                rows.collect(),
+            ))?;
         }
     }
     Ok(ExitStatus::Success)

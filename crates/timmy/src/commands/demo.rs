@@ -109,7 +109,9 @@ pub(super) async fn run(host: &Host, arguments: &DemoArguments) -> Ended {
     say(&format!("an embedded forge at {}", connection.base()))?;
     let repo = set_up(host, &connection).await?;
     keep_settings(host, &repo)?;
-    say(&format!("with the project {repo}, whose tests fail, and five issues\n"))?;
+    say(&format!(
+        "with the project {repo}, whose tests fail, and five issues\n"
+    ))?;
     let provider = match &arguments.provider {
         Some(name) => name.clone(),
         None => {
@@ -122,7 +124,9 @@ pub(super) async fn run(host: &Host, arguments: &DemoArguments) -> Ended {
         record: arguments.record.clone(),
         unsandboxed: false,
     };
-    let sprint = host.sprint(&repo, &model, store.clone(), &connection).await?;
+    let sprint = host
+        .sprint(&repo, &model, store.clone(), &connection)
+        .await?;
     let bar = output::progress("working on the first issue that can be worked on");
     let done = sprint.run(&SprintRequest::default()).await.map_err(told)?;
     bar.finish_and_clear();
@@ -142,9 +146,18 @@ async fn show(
 ) -> Result<(), Problem> {
     output::line("\nThe report (`timmy report`)\n")?;
     report::print(&report::make(host, store, None).await?)?;
-    let Some(pull) = &done.pull_request else { return Ok(()) };
-    output::line(&format!("\nThe diff (`timmy pr diff {repo}#{}`)\n", pull.number))?;
-    let diff = connection.forge().pull_diff(repo, pull.number).await.map_err(told)?;
+    let Some(pull) = &done.pull_request else {
+        return Ok(());
+    };
+    output::line(&format!(
+        "\nThe diff (`timmy pr diff {repo}#{}`)\n",
+        pull.number
+    ))?;
+    let diff = connection
+        .forge()
+        .pull_diff(repo, pull.number)
+        .await
+        .map_err(told)?;
     output::line(timmy_core::text::clean(&diff).trim_end())?;
     output::line(&format!(
         "\nEverything is kept in {}. With TIMMY_HOME set to it:\n  timmy show {}\n  timmy verify {repo}#{}\n  timmy pr merge {repo}#{}",
@@ -182,7 +195,12 @@ fn on_embedded_forge(host: &Host) -> Host {
     let mut loaded = host.loaded.clone();
     loaded.config.forge.kind = ForgeKind::Embedded;
     let (root, clock) = (host.root.clone(), std::sync::Arc::clone(&host.clock));
-    Host { loaded, root, form: host.form, clock }
+    Host {
+        loaded,
+        root,
+        form: host.form,
+        clock,
+    }
 }
 
 /// Writes settings where `timmy report` and the other commands find them, unless there are some.
@@ -198,14 +216,20 @@ fn keep_settings(host: &Host, repo: &RepoName) -> Result<(), Problem> {
 /// Makes the project with its issues. A second demo in the same private root gets another name.
 async fn set_up(host: &Host, connection: &Connection) -> Result<RepoName, Problem> {
     let Some(served) = connection.embedded() else {
-        return Err(incomplete("forge.kind", "the demo uses the embedded forge".to_owned()));
+        return Err(incomplete(
+            "forge.kind",
+            "the demo uses the embedded forge".to_owned(),
+        ));
     };
-    let files = Project::iter().filter_map(|path| {
-        Some((path.to_string(), Project::get(&path)?.data.into_owned()))
-    });
+    let files = Project::iter()
+        .filter_map(|path| Some((path.to_string(), Project::get(&path)?.data.into_owned())));
     let user = &host.loaded.config.forge.user;
     let existing = served.forge.repositories().await.map_err(told)?.len();
-    let name = if existing == 0 { PROJECT.to_owned() } else { format!("{PROJECT}-{}", existing + 1) };
+    let name = if existing == 0 {
+        PROJECT.to_owned()
+    } else {
+        format!("{PROJECT}-{}", existing + 1)
+    };
     let repo = RepoName::new(user, &name);
     let repo = repo.map_err(|error| incomplete("forge.user", error.to_string()))?;
     let new = NewRepository {
@@ -219,10 +243,17 @@ async fn set_up(host: &Host, connection: &Connection) -> Result<RepoName, Proble
     for (title, body, labels) in ISSUES {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
         make_labels(client, &repo, &labels).await?;
-        let issue = NewIssue { title: title.to_owned(), body: body.to_owned(), labels };
+        let issue = NewIssue {
+            title: title.to_owned(),
+            body: body.to_owned(),
+            labels,
+        };
         client.create_issue(&repo, &issue).await.map_err(told)?;
     }
-    client.add_blocker(&repo, WAITING, WAITED_FOR).await.map_err(told)?;
+    client
+        .add_blocker(&repo, WAITING, WAITED_FOR)
+        .await
+        .map_err(told)?;
     Ok(repo)
 }
 
@@ -234,10 +265,20 @@ fn conversation_file(host: &Host) -> Result<PathBuf, Problem> {
 
 fn private_file(path: &std::path::Path, text: &str) -> Result<(), Problem> {
     let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        Problem::new(Code::new(102), ExitStatus::Internal, "a file cannot be written")
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| {
+            Problem::new(
+                Code::new(102),
+                ExitStatus::Internal,
+                "a file cannot be written",
+            )
             .at(format!("{}: {error}", path.display()))
             .fix("check free space and rights below TIMMY_HOME")
-    })
+        })
 }

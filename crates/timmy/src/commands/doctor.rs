@@ -32,12 +32,22 @@ pub(super) struct Finding {
 
 impl Finding {
     fn good(what: &str, found: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), good: Some(true), found: found.into(), fix: None }
+        Self {
+            what: what.to_owned(),
+            good: Some(true),
+            found: found.into(),
+            fix: None,
+        }
     }
 
     fn bad(what: &str, problem: &Problem) -> Self {
         let found = format!("{} {}", problem.code, problem.what);
-        Self { what: what.to_owned(), good: Some(false), found, fix: problem.fix.clone() }
+        Self {
+            what: what.to_owned(),
+            good: Some(false),
+            found,
+            fix: problem.fix.clone(),
+        }
     }
 
     fn of(what: &str, result: Result<String, Problem>) -> Self {
@@ -68,18 +78,27 @@ pub(super) async fn run(host: &Host) -> Ended {
     } else {
         print(&findings)?;
     }
-    Ok(if healthy { ExitStatus::Success } else { ExitStatus::Refused })
+    Ok(if healthy {
+        ExitStatus::Success
+    } else {
+        ExitStatus::Refused
+    })
 }
 
 /// Looks at everything.
 pub(super) async fn examine(host: &Host) -> Result<Vec<Finding>, Problem> {
-    let mut findings: Vec<Finding> =
-        PROGRAMS.iter().map(|(name, flag, package)| program(name, flag, package)).collect();
+    let mut findings: Vec<Finding> = PROGRAMS
+        .iter()
+        .map(|(name, flag, package)| program(name, flag, package))
+        .collect();
     findings.extend(sandbox(host).await?);
     findings.push(configuration(host));
     match host.store().await {
         Ok(store) => {
-            findings.push(Finding::good("private root", host.root.display().to_string()));
+            findings.push(Finding::good(
+                "private root",
+                host.root.display().to_string(),
+            ));
             if host.loaded.exists {
                 findings.extend(forge(host, &store).await);
                 findings.push(providers(host, &store).await);
@@ -111,12 +130,19 @@ fn program(name: &str, flag: &str, package: &str) -> Finding {
     match found {
         Some(output) => {
             let first = String::from_utf8_lossy(&output.stdout);
-            Finding::good(name, text::clean_line(first.lines().next().unwrap_or_default()))
+            Finding::good(
+                name,
+                text::clean_line(first.lines().next().unwrap_or_default()),
+            )
         }
         None => Finding {
             what: name.to_owned(),
             good: needed.then_some(false),
-            found: if needed { "missing".to_owned() } else { "missing, not needed for sprints".to_owned() },
+            found: if needed {
+                "missing".to_owned()
+            } else {
+                "missing, not needed for sprints".to_owned()
+            },
             fix: Some(format!("apt-get install {package}")),
         },
     }
@@ -141,7 +167,9 @@ async fn sandbox(host: &Host) -> Result<Vec<Finding>, Problem> {
 }
 
 fn configuration(host: &Host) -> Finding {
-    let result = host.config().map(|_| host.loaded.path.display().to_string());
+    let result = host
+        .config()
+        .map(|_| host.loaded.path.display().to_string());
     Finding::of("configuration", result)
 }
 
@@ -150,13 +178,26 @@ async fn forge(host: &Host, store: &Store) -> Vec<Finding> {
         Ok(connection) => connection,
         Err(problem) => return vec![Finding::bad("forge", &problem)],
     };
-    let server = connection.forge().server().await.map_err(|error| error.problem());
-    let server = server.map(|info| format!("{} {} at {}", info.kind, info.version, connection.base()));
+    let server = connection
+        .forge()
+        .server()
+        .await
+        .map_err(|error| error.problem());
+    let server =
+        server.map(|info| format!("{} {} at {}", info.kind, info.version, connection.base()));
     let mut findings = vec![Finding::of("forge", server)];
     for repo in &host.loaded.config.forge.repositories {
-        let asked = connection.forge().repository(repo).await.map_err(|error| error.problem());
+        let asked = connection
+            .forge()
+            .repository(repo)
+            .await
+            .map_err(|error| error.problem());
         let told = asked.map(|found| {
-            let rights = if found.can_push { "may push" } else { "may NOT push" };
+            let rights = if found.can_push {
+                "may push"
+            } else {
+                "may NOT push"
+            };
             let state = if found.archived { ", archived" } else { "" };
             format!("branch {}, {rights}{state}", found.default_branch)
         });
@@ -166,15 +207,30 @@ async fn forge(host: &Host, store: &Store) -> Vec<Finding> {
 }
 
 async fn providers(host: &Host, store: &Store) -> Finding {
-    let opened = host.router(&crate::cli::ModelArguments::default(), store).await;
-    let names = host.loaded.config.provider.iter().map(|p| p.name.as_str()).collect::<Vec<_>>();
-    Finding::of("model providers", opened.map(|_| format!("{} (nothing was asked)", names.join(", "))))
+    let opened = host
+        .router(&crate::cli::ModelArguments::default(), store)
+        .await;
+    let names = host
+        .loaded
+        .config
+        .provider
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect::<Vec<_>>();
+    Finding::of(
+        "model providers",
+        opened.map(|_| format!("{} (nothing was asked)", names.join(", "))),
+    )
 }
 
 /// The directory a path lies in, made when it is missing.
 pub(super) fn make_parent(path: &Path) -> Result<(), Problem> {
     let parent = path.parent().unwrap_or(path);
     std::fs::create_dir_all(parent).map_err(|error| {
-        timmy_store::StoreError::Root { path: parent.to_owned(), reason: error.to_string() }.problem()
+        timmy_store::StoreError::Root {
+            path: parent.to_owned(),
+            reason: error.to_string(),
+        }
+        .problem()
     })
 }

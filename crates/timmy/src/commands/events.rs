@@ -29,7 +29,11 @@ pub(super) async fn run(host: &Host, arguments: &EventArguments) -> Ended {
         Some(named) => Some(find_run(&log, named).await?),
         None => None,
     };
-    let mut query = Query { after: arguments.after, run, ..Query::default() };
+    let mut query = Query {
+        after: arguments.after,
+        run,
+        ..Query::default()
+    };
     loop {
         let events = log.events(&query).await.map_err(told)?;
         for event in &events {
@@ -56,7 +60,10 @@ pub(super) async fn find_run(log: &EventLog, named: &str) -> Result<RunId, Probl
     match found.as_slice() {
         [only] => Ok(only.clone()),
         _ if named.is_empty() => Err(not_found("no run was named".to_owned())),
-        [] => Err(not_found(format!("there is no run {:?}", text::clean_line(named)))),
+        [] => Err(not_found(format!(
+            "there is no run {:?}",
+            text::clean_line(named)
+        ))),
         many => Err(not_found(format!("{} runs end with {named:?}", many.len()))),
     }
 }
@@ -66,7 +73,10 @@ fn print(form: Form, event: &Event) -> Result<(), Problem> {
         return output::json(event);
     }
     let mut fields = serde_json::to_value(&event.kind).unwrap_or_default();
-    let name = fields["type"].as_str().unwrap_or_default().replace('_', " ");
+    let name = fields["type"]
+        .as_str()
+        .unwrap_or_default()
+        .replace('_', " ");
     if let Some(object) = fields.as_object_mut() {
         object.remove("type");
     }

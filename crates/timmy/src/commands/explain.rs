@@ -27,7 +27,10 @@ pub(super) fn code(json: bool, code: Code) -> Ended {
 pub(super) async fn issue(host: &Host, subject: &str) -> Ended {
     let reference: IssueReference = subject.parse().map_err(|reason: String| {
         Problem::new(Code::new(111), ExitStatus::Usage, reason)
-            .at(format!("timmy explain {}", timmy_core::text::clean_line(subject)))
+            .at(format!(
+                "timmy explain {}",
+                timmy_core::text::clean_line(subject)
+            ))
             .fix("give an error code such as TIMMY-0301, or an issue such as owner/name#12")
     })?;
     let repo = host.repo_of(&reference)?;
@@ -39,8 +42,15 @@ pub(super) async fn issue(host: &Host, subject: &str) -> Ended {
         output::json(&explanation)?;
         return Ok(ExitStatus::Success);
     }
-    let verdict = if explanation.workable { "a sprint would take it" } else { "it is passed over" };
-    output::line(&format!("{repo}#{} {}: {verdict}", explanation.issue, explanation.title))?;
+    let verdict = if explanation.workable {
+        "a sprint would take it"
+    } else {
+        "it is passed over"
+    };
+    output::line(&format!(
+        "{repo}#{} {}: {verdict}",
+        explanation.issue, explanation.title
+    ))?;
     let rows = explanation.answers.into_iter().map(|answer| {
         let mark = answer.passed.map_or("-".to_owned(), output::mark);
         vec![answer.rule.to_owned(), mark, answer.finding]

@@ -38,12 +38,21 @@ pub(super) async fn run(host: &Host, command: &ForgeCommand) -> Ended {
     match command {
         ForgeCommand::Serve { port } => serve(host, *port).await,
         ForgeCommand::Create { repo, from } => create(host, repo, from.as_deref()).await,
-        ForgeCommand::Issue { repo, title, body, labels } => {
-            issue(host, repo, NewIssue {
-                title: title.clone(),
-                body: body.clone(),
-                labels: labels.clone(),
-            })
+        ForgeCommand::Issue {
+            repo,
+            title,
+            body,
+            labels,
+        } => {
+            issue(
+                host,
+                repo,
+                NewIssue {
+                    title: title.clone(),
+                    body: body.clone(),
+                    labels: labels.clone(),
+                },
+            )
             .await
         }
         ForgeCommand::Check(arguments) => conformance(host, arguments).await,
@@ -61,9 +70,13 @@ async fn serve(host: &Host, port: Option<u16>) -> Ended {
     }
     let interrupted = tokio::signal::ctrl_c().await;
     interrupted.map(|()| ExitStatus::Success).map_err(|error| {
-        Problem::new(Code::new(109), ExitStatus::Internal, "signals cannot be received")
-            .at(error.to_string())
-            .fix("end the program with `kill`")
+        Problem::new(
+            Code::new(109),
+            ExitStatus::Internal,
+            "signals cannot be received",
+        )
+        .at(error.to_string())
+        .fix("end the program with `kill`")
     })
 }
 
@@ -72,7 +85,10 @@ async fn create(host: &Host, repo: &RepoName, from: Option<&Path>) -> Ended {
     let settings = &host.loaded.config.forge;
     let connection = connection::embedded(settings, 0, &store, &host.root, &host.clock).await?;
     let Some(Served { forge, .. }) = connection.embedded() else {
-        return Err(incomplete("forge.kind", "this is for the embedded forge".to_owned()));
+        return Err(incomplete(
+            "forge.kind",
+            "this is for the embedded forge".to_owned(),
+        ));
     };
     let new = NewRepository {
         name: repo.clone(),
@@ -129,7 +145,10 @@ async fn conformance(host: &Host, arguments: &CheckArguments) -> Ended {
     // The database's opening makes the private root that git's own files go into.
     drop(host.store().await?);
     let subject = check::Subject {
-        address: ForgeAddress { base: url.clone(), kind: timmy_forge::ForgeKind::default() },
+        address: ForgeAddress {
+            base: url.clone(),
+            kind: timmy_forge::ForgeKind::default(),
+        },
         user: arguments.user.clone(),
         token: read_token(&arguments.token_file, "--token-file")?,
         read_only: match &arguments.read_only_token_file {
@@ -142,21 +161,35 @@ async fn conformance(host: &Host, arguments: &CheckArguments) -> Ended {
     let directory = host.root.join("forge-check").join(&subject.scratch);
     let bar = output::progress("trying every operation");
     let clock = std::sync::Arc::clone(&host.clock);
-    let rows = check::run(&subject, &git, &directory, clock).await.map_err(told)?;
+    let rows = check::run(&subject, &git, &directory, clock)
+        .await
+        .map_err(told)?;
     bar.finish_and_clear();
-    let failed = rows.iter().filter(|row| row.verdict == check::Verdict::Fail).count();
+    let failed = rows
+        .iter()
+        .filter(|row| row.verdict == check::Verdict::Fail)
+        .count();
     if host.form == Form::Json {
         output::json(&serde_json::json!({ "rows": rows, "failed": failed }))?;
     } else {
         let lines = rows.iter().map(|row| {
             let clean = timmy_core::text::clean_line;
-            vec![row.name.to_owned(), row.verdict.to_string(), clean(&row.expected), clean(&row.observed)]
+            vec![
+                row.name.to_owned(),
+                row.verdict.to_string(),
+                clean(&row.expected),
+                clean(&row.observed),
+            ]
         });
         let header = ["operation", "verdict", "expected", "observed"];
         output::line(&output::table(&header, lines.collect()))?;
         output::line(&format!("{} rows, {failed} failed", rows.len()))?;
     }
-    Ok(if failed == 0 { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if failed == 0 {
+        ExitStatus::Success
+    } else {
+        ExitStatus::Failure
+    })
 }
 
 fn read_token(file: &Path, option: &'static str) -> Result<SecretString, Problem> {

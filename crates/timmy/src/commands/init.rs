@@ -78,18 +78,35 @@ pub(super) async fn run(host: &Host, arguments: &InitArguments) -> Ended {
 
 /// What the flags say, with defaults for the rest.
 fn given(arguments: &InitArguments) -> Answers {
-    let provider = arguments.provider.clone().unwrap_or_else(|| "ollama".to_owned());
+    let provider = arguments
+        .provider
+        .clone()
+        .unwrap_or_else(|| "ollama".to_owned());
     let usual = usual_address(&provider).to_owned();
     Answers {
-        kind: arguments.kind.clone().unwrap_or_else(|| match &arguments.url {
-            Some(_) => "gitea".to_owned(),
-            None => "embedded".to_owned(),
-        }),
-        url: arguments.url.as_ref().map(ToString::to_string).unwrap_or_default(),
+        kind: arguments
+            .kind
+            .clone()
+            .unwrap_or_else(|| match &arguments.url {
+                Some(_) => "gitea".to_owned(),
+                None => "embedded".to_owned(),
+            }),
+        url: arguments
+            .url
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         user: arguments.user.clone().unwrap_or_else(|| "timmy".to_owned()),
         token_file: path_text(arguments.token_file.as_deref()),
-        repositories: arguments.repositories.iter().map(ToString::to_string).collect(),
-        provider_url: arguments.provider_url.as_ref().map_or(usual, ToString::to_string),
+        repositories: arguments
+            .repositories
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        provider_url: arguments
+            .provider_url
+            .as_ref()
+            .map_or(usual, ToString::to_string),
         provider,
         model: arguments.model.clone().unwrap_or_default(),
     }
@@ -97,13 +114,20 @@ fn given(arguments: &InitArguments) -> Answers {
 
 fn ask(arguments: &InitArguments) -> Result<Answers, inquire::InquireError> {
     let mut answers = given(arguments);
-    answers.kind = Select::new("Which forge?", FORGES.to_vec()).prompt()?.to_owned();
+    answers.kind = Select::new("Which forge?", FORGES.to_vec())
+        .prompt()?
+        .to_owned();
     if answers.kind != "embedded" {
-        answers.url = Text::new("Its address?").with_initial_value(&answers.url).prompt()?;
-        answers.user =
-            Text::new("The login that timmy works as?").with_initial_value(&answers.user).prompt()?;
+        answers.url = Text::new("Its address?")
+            .with_initial_value(&answers.url)
+            .prompt()?;
+        answers.user = Text::new("The login that timmy works as?")
+            .with_initial_value(&answers.user)
+            .prompt()?;
         answers.token_file = Text::new("A file that holds its token?")
-            .with_help_message("scopes write:issue and write:repository; the file stays where it is")
+            .with_help_message(
+                "scopes write:issue and write:repository; the file stays where it is",
+            )
             .with_initial_value(&answers.token_file)
             .prompt()?;
     }
@@ -113,30 +137,46 @@ fn ask(arguments: &InitArguments) -> Result<Answers, inquire::InquireError> {
         .prompt()?;
     answers.repositories = repositories.split_whitespace().map(str::to_owned).collect();
     let kinds: Vec<&str> = PROVIDERS.iter().map(|(kind, _)| *kind).collect();
-    answers.provider = Select::new("Where does the model run?", kinds).prompt()?.to_owned();
+    answers.provider = Select::new("Where does the model run?", kinds)
+        .prompt()?
+        .to_owned();
     let usual = usual_address(&answers.provider);
     if !usual.is_empty() {
-        answers.provider_url = Text::new("Its address?").with_initial_value(usual).prompt()?;
+        answers.provider_url = Text::new("Its address?")
+            .with_initial_value(usual)
+            .prompt()?;
     }
-    answers.model =
-        Text::new("Which model?").with_initial_value(&answers.model).prompt()?;
-    Confirm::new("Write the configuration?").with_default(true).prompt()?;
+    answers.model = Text::new("Which model?")
+        .with_initial_value(&answers.model)
+        .prompt()?;
+    Confirm::new("Write the configuration?")
+        .with_default(true)
+        .prompt()?;
     Ok(answers)
 }
 
 fn usual_address(kind: &str) -> &'static str {
-    PROVIDERS.iter().find(|(known, _)| *known == kind).map_or("", |(_, address)| address)
+    PROVIDERS
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .map_or("", |(_, address)| address)
 }
 
 fn path_text(path: Option<&Path>) -> String {
     let absolute = path.and_then(|path| std::path::absolute(path).ok());
-    absolute.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
+    absolute
+        .map(|path| path.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn unanswered(error: inquire::InquireError) -> Problem {
-    Problem::new(Code::new(115), ExitStatus::Usage, "the questions were not answered")
-        .at(error.to_string())
-        .fix("run `timmy init --yes` with flags instead; `timmy init --help` lists them")
+    Problem::new(
+        Code::new(115),
+        ExitStatus::Usage,
+        "the questions were not answered",
+    )
+    .at(error.to_string())
+    .fix("run `timmy init --yes` with flags instead; `timmy init --help` lists them")
 }
 
 impl Answers {
@@ -154,7 +194,12 @@ impl Answers {
             token.insert("file".to_owned(), Value::String(self.token_file.clone()));
             forge.insert("token".to_owned(), Value::Table(token));
         }
-        let repositories = self.repositories.iter().cloned().map(Value::String).collect();
+        let repositories = self
+            .repositories
+            .iter()
+            .cloned()
+            .map(Value::String)
+            .collect();
         forge.insert("repositories".to_owned(), Value::Array(repositories));
         let mut provider = Table::new();
         provider.insert("name".to_owned(), Value::String(self.provider.clone()));
@@ -166,7 +211,10 @@ impl Answers {
         }
         let mut file = Table::new();
         file.insert("forge".to_owned(), Value::Table(forge));
-        file.insert("provider".to_owned(), Value::Array(vec![Value::Table(provider)]));
+        file.insert(
+            "provider".to_owned(),
+            Value::Array(vec![Value::Table(provider)]),
+        );
         toml::to_string(&file).map_err(|error| incomplete("timmy.toml", error.to_string()))
     }
 }
@@ -174,16 +222,27 @@ impl Answers {
 /// Writes the file beside its place and moves it there, so that no half of it is ever read.
 fn write(path: &Path, text: &str) -> Result<(), Problem> {
     let fail = |error: io::Error| {
-        Problem::new(Code::new(102), ExitStatus::Internal, "the configuration cannot be written")
-            .at(format!("{}: {error}", path.display()))
-            .fix("check the directory's rights and free space, or name another file with --config")
+        Problem::new(
+            Code::new(102),
+            ExitStatus::Internal,
+            "the configuration cannot be written",
+        )
+        .at(format!("{}: {error}", path.display()))
+        .fix("check the directory's rights and free space, or name another file with --config")
     };
     doctor::make_parent(path)?;
     let beside = path.with_extension("toml.new");
     let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside);
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside);
     let mut file = file.map_err(fail)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(fail)?;
     if path.exists() {
         std::fs::rename(path, path.with_extension("toml.old")).map_err(fail)?;
     }

@@ -27,15 +27,25 @@ pub(super) async fn run(host: &Host, arguments: &RepoArguments) -> Ended {
     let connection = host.connect(&store).await?;
     let desk = host.desk(&repo, store, &connection, &[]).await?;
     let bar = output::progress("reading the issues");
-    let issues = desk.forge.issues(&repo, &IssueFilter::default()).await.map_err(told)?;
+    let issues = desk
+        .forge
+        .issues(&repo, &IssueFilter::default())
+        .await
+        .map_err(told)?;
     let choice = desk.choose().await.map_err(told)?;
     bar.finish_and_clear();
     let standing = |number: IssueNumber| {
         if choice.issue == Some(number) {
             return "next".to_owned();
         }
-        let passed = choice.passed_over.iter().find(|passed| passed.issue == number);
-        passed.map_or_else(|| "waits for its turn".to_owned(), |passed| passed.reason.clone())
+        let passed = choice
+            .passed_over
+            .iter()
+            .find(|passed| passed.issue == number);
+        passed.map_or_else(
+            || "waits for its turn".to_owned(),
+            |passed| passed.reason.clone(),
+        )
     };
     let clean = timmy_core::text::clean_line;
     let mut lines: Vec<Line> = issues
@@ -54,8 +64,16 @@ pub(super) async fn run(host: &Host, arguments: &RepoArguments) -> Ended {
         return Ok(ExitStatus::Success);
     }
     let rows = lines.into_iter().map(|line| {
-        vec![format!("#{}", line.number), line.title, line.labels.join(", "), line.standing]
+        vec![
+            format!("#{}", line.number),
+            line.title,
+            line.labels.join(", "),
+            line.standing,
+        ]
     });
-    output::line(&output::table(&["issue", "title", "labels", "standing"], rows.collect()))?;
+    output::line(&output::table(
+        &["issue", "title", "labels", "standing"],
+        rows.collect(),
+    ))?;
     Ok(ExitStatus::Success)
 }

@@ -29,7 +29,11 @@ async fn list(host: &Host, arguments: &RepoArguments) -> Ended {
     let repo = host.repo(arguments.repo.as_ref())?;
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
-    let pulls = connection.forge().pulls(&repo, &PullFilter::default()).await.map_err(told)?;
+    let pulls = connection
+        .forge()
+        .pulls(&repo, &PullFilter::default())
+        .await
+        .map_err(told)?;
     if host.form == Form::Json {
         output::json(&pulls)?;
         return Ok(ExitStatus::Success);
@@ -38,9 +42,17 @@ async fn list(host: &Host, arguments: &RepoArguments) -> Ended {
         let standing = if pull.draft { "draft" } else { "ready" };
         let branches = format!("{} -> {}", pull.head_branch, pull.base_branch);
         let title = timmy_core::text::clean_line(&pull.title);
-        vec![format!("#{}", pull.number), title, branches, standing.to_owned()]
+        vec![
+            format!("#{}", pull.number),
+            title,
+            branches,
+            standing.to_owned(),
+        ]
     });
-    output::line(&output::table(&["pull request", "title", "branches", ""], rows.collect()))?;
+    output::line(&output::table(
+        &["pull request", "title", "branches", ""],
+        rows.collect(),
+    ))?;
     Ok(ExitStatus::Success)
 }
 
@@ -48,7 +60,11 @@ async fn diff(host: &Host, reference: &IssueReference) -> Ended {
     let repo = host.repo_of(reference)?;
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
-    let diff = connection.forge().pull_diff(&repo, reference.number).await.map_err(told)?;
+    let diff = connection
+        .forge()
+        .pull_diff(&repo, reference.number)
+        .await
+        .map_err(told)?;
     let diff = timmy_core::text::clean(&diff);
     match host.form {
         Form::Human => output::line(diff.trim_end())?,
@@ -73,13 +89,25 @@ async fn merge(host: &Host, reference: &IssueReference, style: &str) -> Ended {
     let connection = host.connect(&store).await?;
     let forge = connection.forge();
     let bar = output::progress("waiting for the forge to say whether it merges");
-    let pull = forge.checked_pull(&repo, reference.number).await.map_err(told)?;
-    let request = MergeRequest { style, head: pull.head };
-    let merged = forge.merge_pull(&repo, reference.number, &request).await.map_err(told)?;
+    let pull = forge
+        .checked_pull(&repo, reference.number)
+        .await
+        .map_err(told)?;
+    let request = MergeRequest {
+        style,
+        head: pull.head,
+    };
+    let merged = forge
+        .merge_pull(&repo, reference.number, &request)
+        .await
+        .map_err(told)?;
     bar.finish_and_clear();
     match host.form {
         Form::Human => {
-            output::line(&format!("merged #{} into {}", merged.number, merged.base_branch))?;
+            output::line(&format!(
+                "merged #{} into {}",
+                merged.number, merged.base_branch
+            ))?;
         }
         Form::Json => output::json(&merged)?,
     }
@@ -111,11 +139,28 @@ pub(super) async fn verify(host: &Host, reference: &IssueReference) -> Ended {
                 output::duration(receipt.duration_ms),
             ]
         };
-        let rows = vec![row("receipt", &verification.recorded), row("now", &verification.again)];
-        output::line(&format!("{}: {}", verification.run, verification.recorded.command))?;
-        output::line(&output::table(&["", "exit code", "tree", "commit", "took"], rows))?;
-        let same = if verification.same_commit { "" } else { "; the branch has moved since" };
+        let rows = vec![
+            row("receipt", &verification.recorded),
+            row("now", &verification.again),
+        ];
+        output::line(&format!(
+            "{}: {}",
+            verification.run, verification.recorded.command
+        ))?;
+        output::line(&output::table(
+            &["", "exit code", "tree", "commit", "took"],
+            rows,
+        ))?;
+        let same = if verification.same_commit {
+            ""
+        } else {
+            "; the branch has moved since"
+        };
         output::line(&format!("{}{same}", output::mark(holds)))?;
     }
-    Ok(if holds { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if holds {
+        ExitStatus::Success
+    } else {
+        ExitStatus::Failure
+    })
 }

@@ -37,8 +37,8 @@ pub(super) async fn make(
 ) -> Result<Report, Problem> {
     let log = store.log(std::sync::Arc::clone(&host.clock));
     let now = host.clock.now();
-    let since = since_hours
-        .and_then(|hours| now.checked_sub(Duration::from_hours(u64::from(hours))).ok());
+    let since =
+        since_hours.and_then(|hours| now.checked_sub(Duration::from_hours(u64::from(hours))).ok());
     let runs = runs_since(&log, since).await.map_err(told)?;
     let states = pull_states(host, store, &runs).await;
     Ok(Report::of(since, runs, &states))
@@ -47,7 +47,10 @@ pub(super) async fn make(
 /// Where the pull requests stand. A forge that cannot be asked leaves their state unknown.
 async fn pull_states(host: &Host, store: &Store, runs: &[RunSummary]) -> PullStates {
     let mut states = PullStates::new();
-    let links: Vec<_> = runs.iter().filter_map(|run| Some((run, run.pull_request.as_ref()?))).collect();
+    let links: Vec<_> = runs
+        .iter()
+        .filter_map(|run| Some((run, run.pull_request.as_ref()?)))
+        .collect();
     if links.is_empty() {
         return states;
     }
@@ -86,10 +89,23 @@ pub(super) fn print(report: &Report) -> Result<(), Problem> {
         output::line(&format!("  {need}"))?;
     }
     output::line("\nRuns")?;
-    let header = ["run", "issue", "title", "outcome", "pull request", "check", "model", "took"];
+    let header = [
+        "run",
+        "issue",
+        "title",
+        "outcome",
+        "pull request",
+        "check",
+        "model",
+        "took",
+    ];
     let rows = report.runs.iter().map(row).collect();
     output::line(&output::table(&header, rows))?;
-    let replayed = if report.replayed { "; replayed runs asked no model" } else { "" };
+    let replayed = if report.replayed {
+        "; replayed runs asked no model"
+    } else {
+        ""
+    };
     output::line(&format!(
         "\n{} runs, {} tokens in, {} out, {}{replayed}",
         report.runs.len(),
@@ -108,7 +124,9 @@ fn row(line: &Line) -> Vec<String> {
         format!("#{} {state}", pull.number)
     });
     let check = run.receipt.as_ref().map(|receipt| {
-        receipt.exit_code.map_or("no exit code".to_owned(), |code| format!("exit {code}"))
+        receipt
+            .exit_code
+            .map_or("no exit code".to_owned(), |code| format!("exit {code}"))
     });
     vec![
         run.run.short().to_owned(),

@@ -33,7 +33,16 @@ pub(super) async fn list(host: &Host, limit: u32) -> Ended {
         return Ok(ExitStatus::Success);
     }
     let rows = summaries.iter().map(row).collect();
-    let header = ["run", "started", "issue", "outcome", "pull request", "check", "model", "took"];
+    let header = [
+        "run",
+        "started",
+        "issue",
+        "outcome",
+        "pull request",
+        "check",
+        "model",
+        "took",
+    ];
     output::line(&output::table(&header, rows))?;
     Ok(ExitStatus::Success)
 }
@@ -45,7 +54,10 @@ fn row(run: &RunSummary) -> Vec<String> {
         run.started.strftime("%Y-%m-%d %H:%M").to_string(),
         format!("{}#{}", run.repo, run.issue),
         outcome(run),
-        run.pull_request.as_ref().map(|pull| format!("#{}", pull.number)).unwrap_or_default(),
+        run.pull_request
+            .as_ref()
+            .map(|pull| format!("#{}", pull.number))
+            .unwrap_or_default(),
         match exit_code {
             None => String::new(),
             Some(None) => "no exit code".to_owned(),
@@ -75,7 +87,10 @@ pub(super) async fn show(host: &Host, named: &str) -> Ended {
         output::json(&serde_json::json!({ "run": summary, "events": events }))?;
         return Ok(ExitStatus::Success);
     }
-    output::line(&format!("run {} on {}#{}", summary.run, summary.repo, summary.issue))?;
+    output::line(&format!(
+        "run {} on {}#{}",
+        summary.run, summary.repo, summary.issue
+    ))?;
     output::line(&format!("  {}", summary.title))?;
     output::line(&format!(
         "  {} in {}, {} model calls, {} + {} tokens, {}, sandbox {}, model {} ({})",
@@ -98,7 +113,11 @@ pub(super) async fn show(host: &Host, named: &str) -> Ended {
 fn show_event(event: &Event) -> Result<(), Problem> {
     let at = event.at.strftime("%H:%M:%S");
     for (index, line) in tell(&event.kind).lines().enumerate() {
-        let lead = if index == 0 { format!("{at} ") } else { " ".repeat(11) };
+        let lead = if index == 0 {
+            format!("{at} ")
+        } else {
+            " ".repeat(11)
+        };
         output::line(&format!("{lead}{line}"))?;
     }
     Ok(())
@@ -107,7 +126,9 @@ fn show_event(event: &Event) -> Result<(), Problem> {
 /// An event as a sentence; nothing for those that only matter to machines.
 fn tell(kind: &EventKind) -> String {
     match kind {
-        EventKind::ClaimAcquired { reference, epoch, .. } => {
+        EventKind::ClaimAcquired {
+            reference, epoch, ..
+        } => {
             format!("claimed as {reference}, epoch {epoch}")
         }
         EventKind::ClaimLost { reason } => format!("CLAIM LOST: {reason}"),
@@ -116,19 +137,35 @@ fn tell(kind: &EventKind) -> String {
         }
         EventKind::PromptBuilt { bytes, .. } => format!("prompt of {bytes} bytes"),
         EventKind::ModelSpoke { text, .. } => format!("model: {}", text.trim()),
-        EventKind::ToolCalled { tool, arguments, .. } => format!("> {tool} {arguments}"),
+        EventKind::ToolCalled {
+            tool, arguments, ..
+        } => format!("> {tool} {arguments}"),
         EventKind::ToolFinished { ok, result, .. } => {
             let word = if *ok { "" } else { "FAILED " };
             format!("{word}{}", text::bound(result.trim(), RESULT_BYTES))
         }
-        EventKind::ModelCallFailed { provider, code, what, answer, .. } => {
+        EventKind::ModelCallFailed {
+            provider,
+            code,
+            what,
+            answer,
+            ..
+        } => {
             format!("model call failed at {provider}: {code} {what}; {answer}")
         }
         EventKind::LoopDetected { pattern } => format!("STOPPED: {pattern}"),
-        EventKind::AgentFinished { reason, summary, .. } => format!("agent {reason}: {summary}"),
+        EventKind::AgentFinished {
+            reason, summary, ..
+        } => format!("agent {reason}: {summary}"),
         EventKind::CheckFinished { receipt } => {
-            let code = receipt.exit_code.map_or("no exit code".to_owned(), |c| format!("exit code {c}"));
-            format!("check `{}`: {code} on tree {}", receipt.command, receipt.tree.short())
+            let code = receipt
+                .exit_code
+                .map_or("no exit code".to_owned(), |c| format!("exit code {c}"));
+            format!(
+                "check `{}`: {code} on tree {}",
+                receipt.command,
+                receipt.tree.short()
+            )
         }
         EventKind::PublicationBlocked { reasons } => {
             format!("NOT PUBLISHED:\n{}", reasons.join("\n"))
@@ -136,17 +173,31 @@ fn tell(kind: &EventKind) -> String {
         EventKind::BranchPushed { branch, commit } => {
             format!("pushed {branch} at {}", commit.short())
         }
-        EventKind::PullRequestOpened { number, url, draft, adopted } => {
-            let kind = if *draft { "draft pull request" } else { "pull request" };
+        EventKind::PullRequestOpened {
+            number,
+            url,
+            draft,
+            adopted,
+        } => {
+            let kind = if *draft {
+                "draft pull request"
+            } else {
+                "pull request"
+            };
             let how = if *adopted { "updated" } else { "opened" };
             format!("{how} {kind} #{number}: {url}")
         }
         EventKind::IssueCommented { issue } => format!("told issue #{issue}"),
         EventKind::Warned { problem } => format!("warning: {problem}"),
-        EventKind::RunEnded { outcome: Outcome::Failed { problem }, .. } => {
+        EventKind::RunEnded {
+            outcome: Outcome::Failed { problem },
+            ..
+        } => {
             format!("FAILED: {problem}")
         }
-        EventKind::RunEnded { outcome, .. } => format!("ended: {}", outcome.word().replace('_', " ")),
+        EventKind::RunEnded { outcome, .. } => {
+            format!("ended: {}", outcome.word().replace('_', " "))
+        }
         EventKind::ProcessStarted { .. }
         | EventKind::IssuesConsidered { .. }
         | EventKind::RunStarted { .. }

@@ -22,9 +22,13 @@ pub(super) async fn run(host: &Host, arguments: &SprintArguments) -> Ended {
         let desk = host.desk(&repo, store, &connection, &[]).await?;
         return dry(host, &desk.choose().await.map_err(told)?);
     }
-    let sprint = host.sprint(&repo, &arguments.model, store, &connection).await?;
+    let sprint = host
+        .sprint(&repo, &arguments.model, store, &connection)
+        .await?;
     let bar = output::progress("working");
-    let request = SprintRequest { issue: arguments.issue };
+    let request = SprintRequest {
+        issue: arguments.issue,
+    };
     let report = sprint.run(&request).await.map_err(told)?;
     bar.finish_and_clear();
     match host.form {
@@ -58,17 +62,30 @@ pub(super) fn tell(report: &SprintReport) -> Result<(), Problem> {
     else {
         return output::line("nothing to do");
     };
-    output::line(&format!("issue #{issue}, run {}, model {}", run.short(), report.model))?;
+    output::line(&format!(
+        "issue #{issue}, run {}, model {}",
+        run.short(),
+        report.model
+    ))?;
     if let Some(receipt) = &report.check {
-        let code = receipt.exit_code.map_or("none".to_owned(), |code| code.to_string());
+        let code = receipt
+            .exit_code
+            .map_or("none".to_owned(), |code| code.to_string());
         let verdict = output::mark(receipt.passed());
-        output::line(&format!("check {verdict}: `{}`, exit code {code}", receipt.command))?;
+        output::line(&format!(
+            "check {verdict}: `{}`, exit code {code}",
+            receipt.command
+        ))?;
     }
     if let Some(branch) = &report.branch {
         output::line(&format!("branch {branch}"))?;
     }
     if let Some(pull) = &report.pull_request {
-        let kind = if pull.draft { "draft pull request" } else { "pull request" };
+        let kind = if pull.draft {
+            "draft pull request"
+        } else {
+            "pull request"
+        };
         output::line(&format!("{kind} #{}: {}", pull.number, pull.url))?;
     }
     match outcome {

@@ -30,9 +30,13 @@ asked, no more, and call `finish` with a short truthful summary. When it cannot 
 
 pub(super) async fn run(host: &Host, arguments: &WorkArguments) -> Ended {
     let directory = arguments.directory.canonicalize().map_err(|error| {
-        Problem::new(timmy_core::Code::new(113), ExitStatus::NotFound, "the directory cannot be used")
-            .at(format!("{}: {error}", arguments.directory.display()))
-            .fix("name a directory that exists with --directory")
+        Problem::new(
+            timmy_core::Code::new(113),
+            ExitStatus::NotFound,
+            "the directory cannot be used",
+        )
+        .at(format!("{}: {error}", arguments.directory.display()))
+        .fix("name a directory that exists with --directory")
     })?;
     let store = host.store().await?;
     let log = store.log(Arc::clone(&host.clock));
@@ -46,7 +50,10 @@ pub(super) async fn run(host: &Host, arguments: &WorkArguments) -> Ended {
     let redactor = Redactor::new(&secrets);
     let limits = host.loaded.config.agent.clone();
     sandbox.hand_over(&directory).map_err(told)?;
-    let policy = Policy { workspace: directory.clone(), ..host.policy() };
+    let policy = Policy {
+        workspace: directory.clone(),
+        ..host.policy()
+    };
     let tree = Tree::open(&directory).map_err(told)?;
     let bench = Workbench::new(sandbox, policy, tree, redactor.clone(), limits.result_bytes);
     let agent = Agent {
