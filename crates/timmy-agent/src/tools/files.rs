@@ -129,7 +129,9 @@ fn edit(bench: &Workbench, arguments: &EditArguments) -> Result<Answer, String> 
     let count = text.matches(&arguments.old).count();
     match count {
         0 => {
-            return Err("`old` does not stand in the file. Read the file and try again.".to_owned());
+            return Err(
+                "`old` does not stand in the file. Read the file and try again.".to_owned(),
+            );
         }
         1 => {}
         _ if arguments.all => {}

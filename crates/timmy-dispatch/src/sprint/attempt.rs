@@ -111,7 +111,7 @@ impl Sprint {
         let limits = self.desk.settings.agent.clone();
         let bench = Workbench::new(
             Arc::clone(&self.sandbox),
-            self.policy(tree),
+            self.desk.policy(tree),
             Tree::open(tree)?,
             self.desk.redactor.clone(),
             limits.result_bytes,
@@ -142,11 +142,13 @@ impl Sprint {
         let title = self.desk.presentable_line(&chosen.issue.title);
         let message = format!("{title}\n\nIssue: #{}\nRun: {run}\n", chosen.issue.number);
         let target: RefName = run_ref(run).parse().map_err(timmy_git::GitError::from)?;
-        let policy = self.policy(tree);
+        let policy = self.desk.policy(tree);
         let sandbox = self.sandbox.as_ref();
         Ok(collect(sandbox, &policy, bare, &chosen.base, &message, &target).await?)
     }
+}
 
+impl Desk {
     /// The policy of a command that works in `workspace`.
     pub(super) fn policy(&self, workspace: &Path) -> Policy {
         Policy {
@@ -154,9 +156,7 @@ impl Sprint {
             ..self.desk.settings.policy.clone()
         }
     }
-}
 
-impl Desk {
     /// Reads what the repository says about itself at the base commit.
     pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
         let bare = self.bare().await?;

@@ -9,38 +9,25 @@ mod publish;
 mod recover;
 mod verify;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 use timmy_agent::Limits;
-use timmy_core::Clock;
 use timmy_core::Coded;
 use timmy_core::EventKind;
-use timmy_core::EventSink;
 use timmy_core::IssueNumber;
-use timmy_core::Problem;
 use timmy_core::Receipt;
-use timmy_core::Redactor;
-use timmy_core::RepoName;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_core::event::PassedOver;
-use timmy_core::receipt::Provenance;
-use timmy_forge::Forge;
-use timmy_forge::claim::Identity;
-use timmy_git::Git;
 use timmy_model::Router;
 use timmy_sandbox::Policy;
 use timmy_sandbox::Sandbox;
-use timmy_store::EventLog;
-use timmy_store::Store;
 use timmy_store::runs::PullRequestLink;
 use timmy_store::runs::RunSummary;
 
 use crate::error::SprintError;
 use crate::policy::PublishSettings;
-use crate::results;
 use crate::selection::SelectionSettings;
 
 pub use consider::Explanation;
