@@ -153,7 +153,7 @@ impl Desk {
     pub(super) fn policy(&self, workspace: &Path) -> Policy {
         Policy {
             workspace: workspace.to_owned(),
-            ..self.desk.settings.policy.clone()
+            ..self.settings.policy.clone()
         }
     }
 
