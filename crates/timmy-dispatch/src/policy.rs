@@ -30,7 +30,6 @@ const PROTECTED: [&str; 10] = [
 ];
 
 const SUBMODULE: u32 = 0o160_000;
-const SYMLINK: u32 = 0o120_000;
 
 /// What an operator decides about publishing. Only the host's own configuration is asked: a
 /// repository cannot loosen it.

@@ -7,7 +7,6 @@ use timmy_core::Problem;
 
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../../docs/errors"]
-#[include = "TIMMY-*.md"]
 struct Pages;
 
 /// The page of a code.
