@@ -5,7 +5,11 @@
 
 mod clock;
 mod events;
+mod git_server;
 pub mod model_server;
 
 pub use clock::ManualClock;
 pub use events::EventList;
+pub use git_server::GitServer;
+pub use git_server::PushFault;
+pub use git_server::Seen;

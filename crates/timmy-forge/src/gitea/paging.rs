@@ -1,0 +1,181 @@
+//! Going through a list page by page.
+
+use std::collections::HashSet;
+
+use http::HeaderMap;
+use http::Method;
+use http::header;
+use serde::de::DeserializeOwned;
+
+use super::http::Answer;
+use super::http::Call;
+use super::http::Http;
+use crate::error::ForgeError;
+
+/// What is asked for. A server that gives fewer says so in its headers.
+const PAGE_SIZE: &str = "50";
+/// A list that is longer than this many pages is not read.
+const PAGE_LIMIT: u32 = 200;
+
+/// Something on a page, told apart by its id.
+pub(super) trait Listed: DeserializeOwned {
+    fn id(&self) -> u64;
+}
+
+/// All items of a list. How many pages there are is read off the headers, never off the length of a
+/// page: servers clamp it.
+pub(super) async fn all_pages<T: Listed>(
+    http: &Http,
+    segments: &[&str],
+    query: &[(&str, &str)],
+) -> Result<Vec<T>, ForgeError> {
+    let mut items = Vec::new();
+    let mut seen = HashSet::new();
+    let mut page = 1;
+    loop {
+        let answer = http.read(&page_call(http, segments, query, page)).await?;
+        let found: Vec<T> = answer.json::<Option<Vec<T>>>()?.unwrap_or_default();
+        let before = seen.len();
+        // An item can move to the next page while pages are read.
+        items.extend(found.into_iter().filter(|item| seen.insert(item.id())));
+        let news = seen.len() - before;
+        match next_page(&answer.headers, page, seen.len(), news) {
+            Some(next) if next <= PAGE_LIMIT => page = next,
+            Some(_) => return Err(too_many(&answer)),
+            None => return Ok(items),
+        }
+    }
+}
+
+fn page_call(http: &Http, segments: &[&str], query: &[(&str, &str)], page: u32) -> Call {
+    let mut call = http.call(Method::GET, segments);
+    for (key, value) in query {
+        call = call.query(key, value);
+    }
+    call.query("limit", PAGE_SIZE)
+        .query("page", &page.to_string())
+}
+
+fn too_many(answer: &Answer) -> ForgeError {
+    ForgeError::TooLarge {
+        call: answer.call.clone(),
+        what: format!("the list has more than {PAGE_LIMIT} pages"),
+    }
+}
+
+/// The page after `page`: from `Link` when there is one, else from `X-Total-Count`, and without both
+/// as long as pages bring something new.
+fn next_page(headers: &HeaderMap, page: u32, seen: usize, news: usize) -> Option<u32> {
+    let mut links = headers.get_all(header::LINK).iter().peekable();
+    if links.peek().is_some() {
+        let next = links.find_map(|link| next_in_link(link.to_str().ok()?))?;
+        // A page before the next one would go round in circles.
+        return (next > page).then_some(next);
+    }
+    let total = headers
+        .get("x-total-count")
+        .and_then(|value| value.to_str().ok()?.trim().parse::<usize>().ok());
+    let more = match total {
+        Some(total) => seen < total && news > 0,
+        None => news > 0,
+    };
+    more.then_some(page + 1)
+}
+
+/// The page number in the `rel="next"` part of a `Link` header. The rest of its URL is ignored:
+/// servers put the address there that they believe to have.
+fn next_in_link(link: &str) -> Option<u32> {
+    let mut rest = link;
+    while let Some(start) = rest.find('<') {
+        let end = start + rest[start..].find('>')?;
+        let target = &rest[start + 1..end];
+        let parameters = &rest[end + 1..];
+        let parameters_end = parameters.find('<').unwrap_or(parameters.len());
+        if is_next(&parameters[..parameters_end]) {
+            return page_in_query(target);
+        }
+        rest = &parameters[parameters_end..];
+    }
+    None
+}
+
+fn is_next(parameters: &str) -> bool {
+    parameters.split([';', ',']).any(|parameter| {
+        let Some((name, value)) = parameter.split_once('=') else {
+            return false;
+        };
+        let mut relations = value.trim().trim_matches('"').split_ascii_whitespace();
+        name.trim().eq_ignore_ascii_case("rel")
+            && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+    })
+}
+
+fn page_in_query(target: &str) -> Option<u32> {
+    let (_, query) = target.split_once('?')?;
+    let query = query.split('#').next().unwrap_or(query);
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == "page")
+        .and_then(|(_, value)| value.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let value = |text: &str| HeaderValue::from_str(text).unwrap();
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, text)| (header::HeaderName::from_static(name), value(text)))
+            .collect()
+    }
+
+    #[test]
+    fn a_link_counts_whatever_host_it_names() {
+        let link = "<http://localhost:3000/x?page=1>; rel=\"first\",\
+                    <http://wrong.invalid/api/v1/x?limit=50&page=7&state=open>; rel=\"next\"";
+        assert_eq!(Some(7), next_in_link(link));
+        assert_eq!(Some(7), next_page(&headers(&[("link", link)]), 6, 300, 50));
+        assert_eq!(None, next_page(&headers(&[("link", link)]), 7, 300, 50));
+        assert_eq!(None, next_in_link("<http://h/x?page=1>; rel=\"prev\""));
+    }
+
+    #[test]
+    fn without_a_link_the_total_decides_and_without_both_the_news() {
+        let total = headers(&[("x-total-count", "60")]);
+        assert_eq!(Some(2), next_page(&total, 1, 10, 10));
+        assert_eq!(None, next_page(&total, 6, 60, 10));
+        assert_eq!(None, next_page(&total, 2, 10, 0));
+        assert_eq!(Some(2), next_page(&HeaderMap::new(), 1, 3, 3));
+        assert_eq!(None, next_page(&HeaderMap::new(), 2, 3, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_page_is_found_among_any_other_links(
+            host in "[a-z]{1,10}(:[0-9]{1,4})?",
+            others in proptest::collection::vec("(first|prev|last|nextish|x-next)", 0..4),
+            at in 0_usize..5,
+            page in 1_u32..100_000,
+            spaced in any::<bool>(),
+        ) {
+            let mut links: Vec<String> = others
+                .iter()
+                .map(|rel| format!("<http://{host}/a?page=3&page_size=9>; rel=\"{rel}\""))
+                .collect();
+            let separator = if spaced { ", " } else { "," };
+            let next = format!("<http://{host}/a?q=%3Cpage%3D9&page={page}>;title=\"n\"; rel=\"next\"");
+            links.insert(at.min(links.len()), next);
+            prop_assert_eq!(Some(page), next_in_link(&links.join(separator)));
+        }
+
+        #[test]
+        fn any_header_can_be_read(link in any::<String>()) {
+            let _ = next_in_link(&link);
+            let _ = page_in_query(&link);
+        }
+    }
+}

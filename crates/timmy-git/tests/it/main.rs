@@ -1,0 +1,12 @@
+//! timmy-git on real repositories, real processes and real HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set itself up has failed"
+)]
+
+mod bare;
+mod names;
+mod poison;
+mod sample;
+mod server;

@@ -1,0 +1,1 @@
+//! Repositories made by somebody who wants the host to run their program or hand over its token.
