@@ -1,1 +1,31 @@
-//! timmy-dispatch
+//! From an issue to a pull request.
+//!
+//! - [`selection`] says which issue comes next, and why the others do not;
+//! - [`Sprint`] is one issue, one private workspace, one attempt, one pull request;
+//! - [`workflow`] reads what a repository says about itself;
+//! - [`policy`] says what may be published;
+//! - [`evidence`] writes what people read about it;
+//! - [`results`] keeps the row per run for people who have scripts around it.
+//!
+//! # Rules
+//! - Nothing is published without a receipt for exactly the commit that is published.
+//! - A branch moves only in the same atomic push that renews the claim.
+//! - A process that is killed anywhere leaves a state from which the next one goes on: whether a run
+//!   lives is told by a lock that the kernel drops with its process, never by a stored status.
+
+mod error;
+pub mod evidence;
+pub mod policy;
+pub mod results;
+pub mod selection;
+mod sprint;
+pub mod workflow;
+
+pub use error::SprintError;
+pub use sprint::Choice;
+pub use sprint::Explanation;
+pub use sprint::Settings;
+pub use sprint::Sprint;
+pub use sprint::SprintReport;
+pub use sprint::SprintRequest;
+pub use sprint::Verification;

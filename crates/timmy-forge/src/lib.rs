@@ -1,6 +1,7 @@
 //! Forges: where issues come from and pull requests go.
 //!
 //! - [`Forge`] is the trait; [`GiteaClient`] speaks to Gitea, Forgejo and the embedded forge alike.
+//! - [`embedded`] is a forge inside timmy, for people who have no other;
 //! - [`webhook`] proves that a delivery comes from the forge.
 //! - [`check`] runs one list of expectations against any server and tells where it differs.
 //!
@@ -11,6 +12,8 @@
 //! - The token goes to the configured host and nowhere else; redirects are not followed.
 
 pub mod check;
+pub mod claim;
+pub mod embedded;
 mod error;
 mod forge;
 mod gitea;

@@ -25,6 +25,9 @@ pub(crate) const AUTHOR_NAME: &str = "timmy";
 /// `.invalid` can never be somebody's mailbox (RFC 2606).
 pub(crate) const AUTHOR_EMAIL: &str = "timmy@timmy.invalid";
 
+/// The tree without entries, written when a repository is made.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
 /// A bare repository of the host.
 #[derive(Debug, Clone)]
 pub struct BareRepository {
@@ -46,6 +49,9 @@ impl BareRepository {
             std::fs::create_dir_all(path).map_err(GitError::io("create", path))?;
             let arguments = ["init", "--quiet", "--bare", "--template=", "."];
             git.succeed(Invocation::new(arguments).at(Place::Tree(path)))
+                .await?;
+            repository
+                .succeed(Invocation::new(["mktree"]).input(""))
                 .await?;
         }
         Ok(repository)
@@ -196,8 +202,7 @@ impl BareRepository {
     /// # Errors
     /// [`GitError::Failed`] when the disk refuses.
     pub async fn empty_commit(&self, message: &str, at: Timestamp) -> Result<ObjectName, GitError> {
-        let empty = Invocation::new(["mktree"]).input("");
-        let tree = self.object("mktree", empty).await?;
+        let tree = EMPTY_TREE.parse()?;
         self.commit_tree(&tree, &[], message, at).await
     }
 

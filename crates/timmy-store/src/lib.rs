@@ -4,7 +4,8 @@
 //!
 //! - [`EventLog`]: the append-only log that everything else is a reader of;
 //! - [`Spending`]: tokens and cost, reserved before and settled after every model call;
-//! - [`runs`]: what the log says about runs. Nothing about a run is stored a second time.
+//! - [`runs`]: what the log says about runs. Nothing about a run is stored a second time;
+//! - [`forge`]: the tables of the embedded forge.
 //!
 //! # Rules
 //! - Every change goes through [`Store`]'s one write transaction. SQLite takes its write lock at
@@ -14,6 +15,7 @@
 
 mod database;
 mod error;
+pub mod forge;
 mod log;
 mod migrations;
 pub mod runs;
@@ -23,6 +25,7 @@ pub use database::Store;
 pub use error::StoreError;
 pub use log::EventLog;
 pub use log::Query;
+pub use log::Started;
 pub use spending::Cap;
 pub use spending::Reservation;
 pub use spending::SpendError;

@@ -11,12 +11,15 @@ use timmy_core::Coded;
 use timmy_core::Event;
 use timmy_core::EventKind;
 use timmy_core::EventSink;
+use timmy_core::IssueNumber;
 use timmy_core::Problem;
+use timmy_core::RepoName;
 use timmy_core::RunId;
 use timmy_core::event::SCHEMA_VERSION;
 
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::runs::RunSummary;
 
 /// Events one query returns when nothing else is asked for.
 const DEFAULT_LIMIT: u32 = 1_000;
@@ -45,6 +48,28 @@ impl Default for Query {
             after: 0,
             run: None,
             limit: DEFAULT_LIMIT,
+        }
+    }
+}
+
+/// A run that began, and what for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// The run.
+    pub run: RunId,
+    /// The repository.
+    pub repo: RepoName,
+    /// The issue.
+    pub issue: IssueNumber,
+}
+
+impl Started {
+    fn of(event: Event) -> Option<Self> {
+        match (event.run, event.kind) {
+            (Some(run), EventKind::RunStarted { repo, issue, .. }) => {
+                Some(Self { run, repo, issue })
+            }
+            _ => None,
         }
     }
 }
@@ -127,6 +152,30 @@ impl EventLog {
                 run.parse().map_err(|error| unreadable(0, &error))
             })
             .collect()
+    }
+
+    /// Which run worked on which issue, newest first.
+    ///
+    /// # Errors
+    /// When the database fails or holds an event this program cannot read.
+    pub async fn started(&self, limit: u32) -> Result<Vec<Started>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, schema, at_us, run, body FROM events \
+             WHERE type = 'run_started' ORDER BY seq DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.store.pool)
+        .await?;
+        let events: Vec<Event> = rows.iter().map(read_event).collect::<Result<_, _>>()?;
+        Ok(events.into_iter().filter_map(Started::of).collect())
+    }
+
+    /// One run, folded from its events.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn summary(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError> {
+        Ok(RunSummary::fold(&self.run(run).await?))
     }
 
     async fn append_event(

@@ -31,7 +31,7 @@ impl Change {
     }
 }
 
-const CHANGES: [Change; 3] = [
+const CHANGES: [Change; 4] = [
     Change::portable(
         1,
         "the event log",
@@ -47,6 +47,11 @@ const CHANGES: [Change; 3] = [
         3,
         "spending",
         include_str!("../migrations/0003_spending.sql"),
+    ),
+    Change::portable(
+        4,
+        "the embedded forge",
+        include_str!("../migrations/0004_forge.sql"),
     ),
 ];
 

@@ -137,6 +137,16 @@ impl GitServer {
             .unwrap_or_else(PoisonError::into_inner);
         *next = vec![fault; requests];
     }
+
+    /// Lets nothing go wrong any more.
+    pub fn mend(&self) {
+        let mut faults = self
+            .state
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        faults.clear();
+    }
 }
 
 impl State {

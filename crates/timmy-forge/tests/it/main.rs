@@ -1,7 +1,15 @@
-//! The crate over real HTTP.
-#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+//! The forge crate over real HTTP, with real git and real SQLite.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
+
+mod claim;
+mod embedded;
 mod errors;
+mod forge_server;
 mod quirks;
 mod scripted;
 mod writes;

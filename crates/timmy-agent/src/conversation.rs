@@ -1,0 +1,88 @@
+//! Everything said so far, and how it is shortened when it must be.
+
+use timmy_model::Message;
+use timmy_model::Reply;
+use timmy_model::ToolCall;
+
+/// The newest messages that shortening never touches.
+const KEPT_AT_END: usize = 8;
+/// A tool result shorter than this is not worth taking out, in bytes.
+const WORTH_SHORTENING: usize = 400;
+
+/// What stands in the place of a result that was taken out.
+const LEFT_OUT: &str = "[left out to save room; call the tool again if it is needed]";
+
+/// The messages of one run. The first two, rules and task, always stay.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    messages: Vec<Message>,
+}
+
+impl Conversation {
+    /// A conversation that opens with the rules and the task.
+    #[must_use]
+    pub fn new(rules: String, task: String) -> Self {
+        Self { messages: vec![Message::System(rules), Message::User(task)] }
+    }
+
+    /// The messages in order.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    pub(crate) fn replied(&mut self, reply: &Reply) {
+        self.messages.push(Message::from_reply(reply));
+    }
+
+    pub(crate) fn answered(&mut self, call: &ToolCall, result: String) {
+        self.messages.push(Message::result(call, result));
+    }
+
+    /// A remark of timmy to the model.
+    pub(crate) fn remark(&mut self, text: impl Into<String>) {
+        self.messages.push(Message::User(text.into()));
+    }
+
+    /// Takes out old, long tool results, so that calls and results still pair up. Returns the
+    /// number of bytes saved; zero means that there is nothing left to take out.
+    pub fn shorten(&mut self) -> usize {
+        let end = self.messages.len().saturating_sub(KEPT_AT_END);
+        let mut saved = 0;
+        for message in &mut self.messages[..end] {
+            let Message::Tool { text, .. } = message else { continue };
+            if text.len() >= WORTH_SHORTENING {
+                saved += text.len() - LEFT_OUT.len();
+                LEFT_OUT.clone_into(text);
+            }
+        }
+        saved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use timmy_model::Arguments;
+
+    use super::*;
+
+    fn call(id: usize) -> ToolCall {
+        let arguments = Arguments::Object(serde_json::Map::new());
+        ToolCall { id: id.to_string(), name: "read_file".to_owned(), arguments }
+    }
+
+    #[test]
+    fn shortening_keeps_the_task_the_pairs_and_the_newest() {
+        let mut conversation = Conversation::new("rules".to_owned(), "task".repeat(400));
+        for id in 0..12 {
+            conversation.answered(&call(id), "x".repeat(1_000));
+        }
+        let saved = conversation.shorten();
+        let texts: Vec<usize> = conversation.messages().iter().map(|m| m.text().len()).collect();
+        assert_eq!(4 * (1_000 - LEFT_OUT.len()), saved);
+        assert_eq!([5, 1_600], texts[..2]);
+        assert!(texts[2..6].iter().all(|length| *length == LEFT_OUT.len()));
+        assert!(texts[6..].iter().all(|length| *length == 1_000));
+        assert_eq!(0, conversation.shorten());
+    }
+}

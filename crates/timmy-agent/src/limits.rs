@@ -1,0 +1,45 @@
+//! Steps and time.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::error::AgentError;
+
+/// How far one run may go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Model turns.
+    pub steps: u32,
+    /// Wall time in seconds, from the first turn.
+    pub seconds: u64,
+    /// The most tokens one reply may have.
+    pub reply_tokens: u32,
+    /// The most bytes of one tool result that the model is shown.
+    pub result_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { steps: 60, seconds: 3_600, reply_tokens: 4_096, result_bytes: 16 << 10 }
+    }
+}
+
+impl Limits {
+    /// Checked before a turn is paid for.
+    ///
+    /// # Errors
+    /// The limit that the next turn would pass.
+    pub(crate) fn allow(&self, steps_taken: u32, elapsed: Duration) -> Result<(), AgentError> {
+        if steps_taken >= self.steps {
+            return Err(AgentError::StepLimit(self.steps));
+        }
+        let most = Duration::from_secs(self.seconds);
+        if elapsed >= most {
+            return Err(AgentError::TimeLimit(most));
+        }
+        Ok(())
+    }
+}

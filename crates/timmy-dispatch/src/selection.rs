@@ -1,0 +1,316 @@
+//! Which issue comes next, and why the others do not.
+//!
+//! Pure: what has to be known about an issue is gathered first ([`Candidate`]), then every rule is
+//! asked. The same answers choose the issue of a sprint and fill `timmy explain REPO#N`.
+
+use serde::Deserialize;
+use serde::Serialize;
+use timmy_core::IssueNumber;
+use timmy_core::event::PassedOver;
+use timmy_core::text;
+use timmy_forge::Issue;
+use timmy_forge::IssueState;
+
+/// What an operator decides about selection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SelectionSettings {
+    /// Labels an issue must all have.
+    pub require_labels: Vec<String>,
+    /// Labels an issue must not have. Compared without case; what follows a `/` or `:` counts too,
+    /// so `kind/epic` is an epic.
+    pub exclude_labels: Vec<String>,
+    /// Words that mark a title when they stand at its start: `[EPIC] ...`, `Study: ...`.
+    pub exclude_titles: Vec<String>,
+    /// Labels from the most urgent to the least. An issue without any comes after the second.
+    pub priority_labels: Vec<String>,
+    /// Attempts without a pull request after which an issue waits for a person.
+    pub attempts: u32,
+}
+
+impl Default for SelectionSettings {
+    fn default() -> Self {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            require_labels: Vec::new(),
+            exclude_labels: words(&[
+                "epic", "study", "blocked", "wontfix", "duplicate", "invalid", "question", "hold",
+            ]),
+            exclude_titles: words(&["epic", "study", "wip"]),
+            priority_labels: words(&["P0", "P1", "P2", "P3"]),
+            attempts: 3,
+        }
+    }
+}
+
+/// A blocker of an issue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Blocker {
+    /// Its number.
+    pub number: IssueNumber,
+    /// Whether it is still open.
+    pub open: bool,
+}
+
+/// What timmy did or people decided about an issue before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Past {
+    /// An open pull request for the issue.
+    pub open_pull: Option<IssueNumber>,
+    /// A pull request for the issue that a person closed without merging.
+    pub refused_pull: Option<IssueNumber>,
+    /// A pull request for the issue that was merged.
+    pub merged_pull: Option<IssueNumber>,
+    /// Runs that ended without a pull request since the issue last changed.
+    pub failed_attempts: u32,
+}
+
+/// An issue and everything the rules ask about it.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The issue.
+    pub issue: Issue,
+    /// What must be closed before it. `None` when that was not looked up.
+    pub blockers: Option<Vec<Blocker>>,
+    /// Who holds its claim, if anybody does: a sentence.
+    pub claim: Option<String>,
+    /// What happened before.
+    pub past: Past,
+}
+
+/// One rule's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// The rule.
+    pub rule: &'static str,
+    /// Whether the issue passes it. `None` when it was not asked.
+    pub passed: Option<bool>,
+    /// What it found, as a sentence.
+    pub finding: String,
+}
+
+impl Answer {
+    fn of(rule: &'static str, failure: Option<String>, success: &str) -> Self {
+        let passed = Some(failure.is_none());
+        Self { rule, passed, finding: failure.unwrap_or_else(|| success.to_owned()) }
+    }
+}
+
+/// Asks every rule about an issue, in the order in which they are told to people.
+#[must_use]
+pub fn judge(
+    candidate: &Candidate,
+    settings: &SelectionSettings,
+    own_login: &str,
+) -> Vec<Answer> {
+    let issue = &candidate.issue;
+    vec![
+        Answer::of("open", closed(issue), "it is open"),
+        Answer::of("kind", excluded_kind(issue, settings), "it is neither epic nor study"),
+        Answer::of("labels", missing_labels(issue, settings), "it has the labels asked for"),
+        Answer::of("assignee", assigned(issue, own_login), "nobody else is assigned"),
+        Answer::of("pull request", pull(&candidate.past), "no pull request answers it yet"),
+        Answer::of(
+            "attempts",
+            tried_too_often(&candidate.past, settings),
+            "it was not tried too often",
+        ),
+        blocked(candidate),
+        Answer::of("claim", candidate.claim.clone(), "nobody works on it"),
+    ]
+}
+
+/// The first rule that failed, as a sentence.
+#[must_use]
+pub fn failure(answers: &[Answer]) -> Option<&str> {
+    answers.iter().find(|answer| answer.passed == Some(false)).map(|a| a.finding.as_str())
+}
+
+/// The answer for an issue that was not chosen.
+#[must_use]
+pub fn passed_over(issue: IssueNumber, answers: &[Answer]) -> Option<PassedOver> {
+    failure(answers).map(|reason| PassedOver { issue, reason: reason.to_owned() })
+}
+
+/// Puts issues in the order in which they are worked on: by priority label, then the oldest first.
+pub fn order(issues: &mut [Issue], settings: &SelectionSettings) {
+    issues.sort_by_key(|issue| (priority(issue, settings), issue.number));
+}
+
+fn priority(issue: &Issue, settings: &SelectionSettings) -> usize {
+    const UNLABELLED: usize = 2;
+    let rank = |wanted: &String| issue.labels.iter().any(|label| is_label(label, wanted));
+    let ranked = settings.priority_labels.iter().position(rank);
+    // An issue nobody ranked stands between the second and the third rank.
+    match ranked {
+        Some(rank) if rank >= UNLABELLED => rank + 1,
+        Some(rank) => rank,
+        None => UNLABELLED,
+    }
+}
+
+/// Whether a label is a word, whole or as its last part.
+fn is_label(label: &str, word: &str) -> bool {
+    let last = label.rsplit(['/', ':']).next().unwrap_or(label).trim();
+    label.eq_ignore_ascii_case(word) || last.eq_ignore_ascii_case(word)
+}
+
+fn closed(issue: &Issue) -> Option<String> {
+    match issue.state {
+        IssueState::Open => None,
+        IssueState::Closed => Some("it is closed".to_owned()),
+    }
+}
+
+fn excluded_kind(issue: &Issue, settings: &SelectionSettings) -> Option<String> {
+    let excluded = |label: &&String| settings.exclude_labels.iter().any(|word| is_label(label, word));
+    if let Some(label) = issue.labels.iter().find(excluded) {
+        return Some(format!("it is labelled `{}`", text::clean_line(label)));
+    }
+    let word = settings.exclude_titles.iter().find(|word| titled(&issue.title, word))?;
+    Some(format!("its title marks it as `{word}`"))
+}
+
+/// Whether a title starts with `[word]`, `(word)`, `word:` or `word -`.
+fn titled(title: &str, word: &str) -> bool {
+    let title = title.trim_start().to_lowercase();
+    let inner = title.trim_start_matches(['[', '(']);
+    let Some(rest) = inner.strip_prefix(&word.to_lowercase()) else { return false };
+    let bracketed = inner.len() < title.len() && rest.starts_with([']', ')']);
+    bracketed || rest.trim_start().starts_with(':') || rest.starts_with(" - ")
+}
+
+fn missing_labels(issue: &Issue, settings: &SelectionSettings) -> Option<String> {
+    let has = |wanted: &&String| issue.labels.iter().any(|label| label == *wanted);
+    let missing = settings.require_labels.iter().find(|wanted| !has(wanted))?;
+    Some(format!("it lacks the label `{missing}`"))
+}
+
+fn assigned(issue: &Issue, own_login: &str) -> Option<String> {
+    let others = |name: &&String| !name.eq_ignore_ascii_case(own_login);
+    let other = issue.assignees.iter().find(others)?;
+    Some(format!("it is assigned to {}", text::clean_line(other)))
+}
+
+fn pull(past: &Past) -> Option<String> {
+    if let Some(number) = past.open_pull {
+        return Some(format!("pull request #{number} is open for it"));
+    }
+    if let Some(number) = past.merged_pull {
+        return Some(format!("pull request #{number} for it was merged"));
+    }
+    let number = past.refused_pull?;
+    Some(format!("pull request #{number} for it was closed by a person, which is an answer"))
+}
+
+fn tried_too_often(past: &Past, settings: &SelectionSettings) -> Option<String> {
+    (past.failed_attempts >= settings.attempts).then(|| {
+        format!("{} attempts failed since it last changed", past.failed_attempts)
+    })
+}
+
+fn blocked(candidate: &Candidate) -> Answer {
+    let Some(blockers) = &candidate.blockers else {
+        let finding = "not looked up: an earlier rule decided".to_owned();
+        return Answer { rule: "blockers", passed: None, finding };
+    };
+    let open: Vec<String> =
+        blockers.iter().filter(|b| b.open).map(|b| format!("#{}", b.number)).collect();
+    let failure = (!open.is_empty()).then(|| format!("it is blocked by {}", open.join(", ")));
+    Answer::of("blockers", failure, "nothing blocks it")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn issue(number: IssueNumber, title: &str, labels: &[&str]) -> Issue {
+        Issue {
+            number,
+            title: title.to_owned(),
+            body: String::new(),
+            body_bytes: 0,
+            state: IssueState::Open,
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            assignees: Vec::new(),
+            author: "alice".to_owned(),
+            created: Timestamp::UNIX_EPOCH,
+            updated: Timestamp::UNIX_EPOCH,
+            comment_count: 0,
+            web_url: String::new(),
+        }
+    }
+
+    fn candidate(issue: Issue) -> Candidate {
+        Candidate { issue, blockers: Some(Vec::new()), claim: None, past: Past::default() }
+    }
+
+    fn reason(candidate: &Candidate) -> Option<String> {
+        let answers = judge(candidate, &SelectionSettings::default(), "timmy");
+        failure(&answers).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_plain_open_issue_passes_every_rule() {
+        let answers = judge(&candidate(issue(1, "Sum is wrong", &["bug"])), &SelectionSettings::default(), "timmy");
+        assert!(answers.iter().all(|answer| answer.passed == Some(true)), "{answers:?}");
+    }
+
+    #[test]
+    fn each_rule_can_fail_and_says_why() {
+        let mut cases = Vec::new();
+        let mut closed = candidate(issue(1, "x", &[]));
+        closed.issue.state = IssueState::Closed;
+        cases.push(reason(&closed));
+        cases.push(reason(&candidate(issue(1, "x", &["Kind/Epic"]))));
+        cases.push(reason(&candidate(issue(1, "[STUDY] how fast is it", &[]))));
+        let mut taken = candidate(issue(1, "x", &[]));
+        taken.issue.assignees = vec!["Timmy".to_owned(), "bob".to_owned()];
+        cases.push(reason(&taken));
+        let past = |past| reason(&Candidate { past, ..candidate(issue(1, "x", &[])) });
+        cases.push(past(Past { open_pull: Some(7), ..Past::default() }));
+        cases.push(past(Past { refused_pull: Some(8), ..Past::default() }));
+        cases.push(past(Past { merged_pull: Some(9), ..Past::default() }));
+        cases.push(past(Past { failed_attempts: 3, ..Past::default() }));
+        let blockers = Some(vec![Blocker { number: 4, open: true }, Blocker { number: 5, open: false }]);
+        cases.push(reason(&Candidate { blockers, ..candidate(issue(1, "x", &[])) }));
+        let claim = Some("host b holds its claim".to_owned());
+        cases.push(reason(&Candidate { claim, ..candidate(issue(1, "x", &[])) }));
+        insta::assert_debug_snapshot!(cases);
+    }
+
+    #[test]
+    fn words_are_whole_words() {
+        for title in ["Epic fail in parser", "Studying the log", "epics: a list"] {
+            assert_eq!(None, reason(&candidate(issue(1, title, &["epicurean"]))), "{title}");
+        }
+        for title in ["EPIC: everything", "(epic) all", "Study - speed"] {
+            assert!(reason(&candidate(issue(1, title, &[]))).is_some(), "{title}");
+        }
+    }
+
+    #[test]
+    fn the_most_urgent_comes_first_then_the_oldest() {
+        let mut issues = vec![
+            issue(9, "", &["P2"]),
+            issue(8, "", &[]),
+            issue(7, "", &["P1"]),
+            issue(6, "", &[]),
+            issue(5, "", &["priority/P0"]),
+            issue(4, "", &["P3"]),
+        ];
+        order(&mut issues, &SelectionSettings::default());
+        assert_eq!([5, 7, 6, 8, 9, 4], issues.iter().map(|i| i.number).collect::<Vec<_>>()[..]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_title_and_label_is_judged_without_panic(title in any::<String>(), label in any::<String>()) {
+            let answers = judge(&candidate(issue(1, &title, &[&label])), &SelectionSettings::default(), "timmy");
+            prop_assert_eq!(8, answers.len());
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The agent's part: a private clone, a prompt, the loop, and what is left behind.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use timmy_agent::Agent;
+use timmy_agent::Ending;
+use timmy_agent::Report;
+use timmy_agent::ToolBox;
+use timmy_agent::conversation::Conversation;
+use timmy_agent::prompt;
+use timmy_agent::prompt::Instructions;
+use timmy_agent::prompt::Outside;
+use timmy_agent::prompt::Prompt;
+use timmy_agent::prompt::PromptParts;
+use timmy_agent::tools::ForgeDesk;
+use timmy_agent::tools::Workbench;
+use timmy_core::Coded;
+use timmy_core::EventKind;
+use timmy_core::ExitStatus;
+use timmy_core::ObjectName;
+use timmy_core::RunId;
+use timmy_core::event::Outcome;
+use timmy_forge::Comment;
+use timmy_forge::Issue;
+use timmy_git::BareRepository;
+use timmy_git::RefName;
+use timmy_git::collect;
+use timmy_git::prepare_workspace;
+use timmy_sandbox::Policy;
+use timmy_sandbox::Tree;
+
+use super::Sprint;
+use super::consider::Chosen;
+use super::place::RunPlace;
+use crate::error::SprintError;
+use crate::workflow;
+use crate::workflow::Project;
+
+/// What an attempt leaves behind.
+pub(super) struct Attempt {
+    /// How the run ends when the agent was stopped.
+    pub(super) stopped: Option<Outcome>,
+    /// The commit that the host made of the work tree; none when nothing changed.
+    pub(super) commit: Option<ObjectName>,
+    /// The agent's report.
+    pub(super) report: Report,
+}
+
+impl Sprint {
+    /// Reads what the repository says about itself at the base commit.
+    pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
+        let bare = self.bare().await?;
+        Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
+    }
+
+    /// Lets the agent work, and takes over what it left in its work tree.
+    pub(super) async fn attempt(
+        &self,
+        run: &RunId,
+        chosen: &Chosen,
+        project: &Project,
+        place: &RunPlace,
+    ) -> Result<Attempt, SprintError> {
+        let bare = self.bare().await?;
+        let tree = place.tree();
+        let work_branch = chosen.branch.trim_start_matches("refs/heads/");
+        let base_branch = &chosen.base_branch;
+        prepare_workspace(&self.git, &bare, &chosen.base, base_branch, work_branch, &tree).await?;
+        self.sandbox.hand_over(&tree)?;
+        let ready =
+            EventKind::WorkspaceReady { base_branch: base_branch.clone(), base: chosen.base.clone() };
+        self.record(run, ready).await?;
+        let prompt = self.prompt(chosen, project, &tree).await?;
+        let bytes = u64::try_from(prompt.whole().len()).unwrap_or(u64::MAX);
+        self.record(run, EventKind::PromptBuilt { sha256: prompt.sha256(), bytes }).await?;
+        let report = self.agent(run, chosen, &tree)?.run(conversation(prompt)).await?;
+        if let Ending::Stopped(error) = &report.ending {
+            let stopped = Some(stopped(&error.problem()));
+            return Ok(Attempt { stopped, commit: None, report });
+        }
+        let commit = self.collect(run, chosen, &bare, &tree).await?;
+        Ok(Attempt { stopped: None, commit, report })
+    }
+
+    fn agent(&self, run: &RunId, chosen: &Chosen, tree: &Path) -> Result<Agent, SprintError> {
+        let limits = self.settings.agent.clone();
+        let bench = Workbench::new(
+            Arc::clone(&self.sandbox),
+            self.policy(tree),
+            Tree::open(tree)?,
+            self.redactor.clone(),
+            limits.result_bytes,
+        );
+        let bench = bench.with_forge(ForgeDesk {
+            forge: Arc::clone(&self.forge),
+            repo: self.repo.clone(),
+            issue: chosen.issue.number,
+        });
+        Ok(Agent {
+            run: run.clone(),
+            router: Arc::clone(&self.router),
+            tools: ToolBox::new(bench),
+            limits,
+            events: Arc::new(self.events()),
+            clock: Arc::clone(&self.clock),
+            redactor: self.redactor.clone(),
+        })
+    }
+
+    async fn collect(
+        &self,
+        run: &RunId,
+        chosen: &Chosen,
+        bare: &BareRepository,
+        tree: &Path,
+    ) -> Result<Option<ObjectName>, SprintError> {
+        let title = self.presentable_line(&chosen.issue.title);
+        let message = format!("{title}\n\nIssue: #{}\nRun: {run}\n", chosen.issue.number);
+        let target: RefName = run_ref(run).parse().map_err(timmy_git::GitError::from)?;
+        let policy = self.policy(tree);
+        let sandbox = self.sandbox.as_ref();
+        Ok(collect(sandbox, &policy, bare, &chosen.base, &message, &target).await?)
+    }
+
+    /// The policy of a command that works in `workspace`.
+    pub(super) fn policy(&self, workspace: &Path) -> Policy {
+        Policy { workspace: workspace.to_owned(), ..self.settings.policy.clone() }
+    }
+
+    /// The prompt for an issue.
+    pub(super) async fn prompt(
+        &self,
+        chosen: &Chosen,
+        project: &Project,
+        tree: &Path,
+    ) -> Result<Prompt, SprintError> {
+        let comments = self.forge.comments(&self.repo, chosen.issue.number).await?;
+        let repository = self.repo.to_string();
+        let instructions = project.instructions.as_ref();
+        let parts = PromptParts {
+            repository: &repository,
+            base_branch: &chosen.base_branch,
+            workspace: &tree.to_string_lossy(),
+            check: &project.check,
+            instructions: instructions.map(|(file, text)| Instructions { file, text }),
+            issue: outside_issue(&chosen.issue),
+            comments: comments.iter().map(outside_comment).collect(),
+        };
+        Ok(prompt::build(&parts, &self.redactor))
+    }
+}
+
+/// Where the host keeps the commit of a run in its own repository.
+pub(super) fn run_ref(run: &RunId) -> String {
+    format!("refs/timmy/runs/{run}")
+}
+
+fn conversation(prompt: Prompt) -> Conversation {
+    Conversation::new(prompt.rules, prompt.task)
+}
+
+/// A limit or a loop stops a run; a missing model or budget fails it.
+fn stopped(problem: &timmy_core::Problem) -> Outcome {
+    match problem.exit {
+        ExitStatus::Failure => Outcome::Stopped { code: problem.code },
+        _ => Outcome::Failed { problem: problem.clone() },
+    }
+}
+
+fn outside_issue(issue: &Issue) -> Outside<'_> {
+    Outside {
+        what: format!("issue #{}", issue.number),
+        author: &issue.author,
+        title: &issue.title,
+        body: &issue.body,
+    }
+}
+
+fn outside_comment(comment: &Comment) -> Outside<'_> {
+    Outside { what: "comment".to_owned(), author: &comment.author, title: "", body: &comment.body }
+}

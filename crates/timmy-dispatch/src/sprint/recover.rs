@@ -1,0 +1,129 @@
+//! Runs whose process was killed.
+//!
+//! The kernel drops the lock of a killed process, so a run without an end whose lock is free is
+//! dead. What it had pushed with a receipt is carried on to a pull request; everything else is
+//! closed as abandoned, and its issue is free again.
+
+use timmy_core::Event;
+use timmy_core::EventKind;
+use timmy_core::RunId;
+use timmy_core::event::Outcome;
+use timmy_git::RefName;
+use timmy_git::RefPattern;
+use timmy_store::runs::RunSummary;
+
+use super::Sprint;
+use super::place::Liveness;
+use super::place::RunPlace;
+use super::publish::Offer;
+use crate::error::SprintError;
+use crate::evidence::Evidence;
+
+/// Runs of the past that are looked at. A dead one is closed by the next sprint that starts.
+const RUNS_LOOKED_AT: u32 = 200;
+
+impl Sprint {
+    /// Closes every run of this repository whose process is gone.
+    pub(super) async fn recover(&self) -> Result<(), SprintError> {
+        let events = self.events();
+        for started in events.started(RUNS_LOOKED_AT).await? {
+            if started.repo != self.repo {
+                continue;
+            }
+            let history = events.run(&started.run).await?;
+            let Some(summary) = RunSummary::fold(&history) else { continue };
+            if summary.outcome.is_some() {
+                continue;
+            }
+            if let Liveness::Dead(place) = RunPlace::look(&self.root, &started.run)? {
+                self.bury(&started.run, summary, &history, &place).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bury(
+        &self,
+        run: &RunId,
+        summary: RunSummary,
+        history: &[Event],
+        place: &RunPlace,
+    ) -> Result<(), SprintError> {
+        let duration_ms = summary.duration_ms;
+        let outcome = match &summary.pull_request {
+            Some(link) if link.draft => Outcome::Draft { number: link.number },
+            Some(link) => Outcome::PullRequest { number: link.number },
+            None => self.carry_on(run, &summary, history).await?,
+        };
+        self.record(run, EventKind::RunEnded { outcome, duration_ms }).await?;
+        self.close(run, place).await?;
+        self.free_claim_of(run, summary.issue).await
+    }
+
+    /// Opens the pull request of a run that was killed between its push and that.
+    async fn carry_on(
+        &self,
+        run: &RunId,
+        summary: &RunSummary,
+        history: &[Event],
+    ) -> Result<Outcome, SprintError> {
+        let (Some(branch), Some(receipt)) = (&summary.branch, &summary.receipt) else {
+            return Ok(Outcome::Abandoned);
+        };
+        if !self.is_on_forge(branch, receipt).await? {
+            return Ok(Outcome::Abandoned);
+        }
+        let told = Told::of(history);
+        let evidence = Evidence {
+            run,
+            issue: summary.issue,
+            issue_title: &summary.title,
+            receipt,
+            provenance: summary.provenance,
+            provider: &summary.provider,
+            steps: summary.steps,
+            usage: summary.usage,
+            summary: &told.summary,
+            title: None,
+            description: None,
+        };
+        let offer =
+            Offer { evidence, branch, base_branch: &told.base_branch, comment: None };
+        self.offer(&offer).await
+    }
+
+    /// Whether the branch still holds exactly what the receipt is for.
+    async fn is_on_forge(
+        &self,
+        branch: &str,
+        receipt: &timmy_core::Receipt,
+    ) -> Result<bool, SprintError> {
+        let name: RefName =
+            format!("refs/heads/{branch}").parse().map_err(timmy_git::GitError::from)?;
+        let bare = self.bare().await?;
+        let found = bare.list_remote(&self.remote, &[RefPattern::Exact(name)]).await?;
+        Ok(found.iter().any(|(_, commit)| *commit == receipt.commit))
+    }
+}
+
+/// What a dead run had told its log.
+struct Told {
+    base_branch: String,
+    summary: String,
+}
+
+impl Told {
+    fn of(history: &[Event]) -> Self {
+        let mut told = Self { base_branch: String::new(), summary: String::new() };
+        for event in history {
+            match &event.kind {
+                EventKind::WorkspaceReady { base_branch, .. } => {
+                    told.base_branch.clone_from(base_branch);
+                }
+                EventKind::AgentFinished { summary, .. } => told.summary.clone_from(summary),
+                _ => {}
+            }
+        }
+        told
+    }
+}

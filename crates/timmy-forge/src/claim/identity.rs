@@ -1,0 +1,140 @@
+//! Who claims: this process, on this machine.
+
+use std::fs;
+use std::fs::File;
+use std::fs::TryLockError;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::claim::error::ClaimError;
+
+/// A process of timmy. Host names and process ids are not part of it: both change or return.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Random for each start of a process.
+    pub worker: String,
+    /// Random for each private root.
+    pub machine: String,
+    presence: Option<Arc<Presence>>,
+}
+
+/// A lock that the kernel lets go of when the process ends, however it ends.
+#[derive(Debug)]
+struct Presence {
+    directory: PathBuf,
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _lock: File,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, "cannot remove the lock of this process");
+        }
+    }
+}
+
+impl Identity {
+    /// An identity that leaves no trace: others learn of its end only by waiting.
+    #[must_use]
+    pub fn new(worker: &str, machine: &str) -> Self {
+        Self {
+            worker: worker.to_owned(),
+            machine: machine.to_owned(),
+            presence: None,
+        }
+    }
+
+    /// The identity of this process under a private root. Other processes under the same root can
+    /// tell whether it still runs, so they need not wait for its claims to lapse.
+    ///
+    /// # Errors
+    /// [`ClaimError::Io`] when the directory cannot be used.
+    pub fn of_this_process(private: &Path) -> Result<Self, ClaimError> {
+        let directory = private.join("workers");
+        fs::create_dir_all(&directory).map_err(ClaimError::io(&directory))?;
+        let worker = Uuid::now_v7().to_string();
+        let path = lock_path(&directory, &worker);
+        let lock = File::create(&path).map_err(ClaimError::io(&path))?;
+        lock.lock().map_err(ClaimError::io(&path))?;
+        Ok(Self {
+            worker,
+            machine: machine_id(&directory)?,
+            presence: Some(Arc::new(Presence {
+                directory,
+                path,
+                _lock: lock,
+            })),
+        })
+    }
+
+    /// Whether another process of this machine has certainly ended: its lock is there and free.
+    pub(crate) fn knows_to_be_gone(&self, worker: &str, machine: &str) -> bool {
+        let Some(presence) = &self.presence else {
+            return false;
+        };
+        if machine != self.machine || worker == self.worker || Uuid::parse_str(worker).is_err() {
+            return false;
+        }
+        let path = lock_path(&presence.directory, worker);
+        match File::open(&path).map(|file| file.try_lock()) {
+            Ok(Ok(())) => true,
+            Ok(Err(TryLockError::WouldBlock)) => false,
+            Ok(Err(TryLockError::Error(error))) | Err(error) => {
+                tracing::debug!(%error, "cannot tell whether a process still runs");
+                false
+            }
+        }
+    }
+}
+
+fn lock_path(directory: &Path, worker: &str) -> PathBuf {
+    directory.join(format!("{worker}.lock"))
+}
+
+/// The id of this private root, made by whichever process comes first.
+fn machine_id(directory: &Path) -> Result<String, ClaimError> {
+    let path = directory.join("machine-id");
+    let fresh = Uuid::now_v7().to_string();
+    let mut draft = tempfile::NamedTempFile::new_in(directory).map_err(ClaimError::io(&path))?;
+    std::io::Write::write_all(&mut draft, fresh.as_bytes()).map_err(ClaimError::io(&path))?;
+    match draft.persist_noclobber(&path) {
+        Ok(_) => Ok(fresh),
+        Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => {
+            let text = fs::read_to_string(&path).map_err(ClaimError::io(&path))?;
+            Ok(text.trim().to_owned())
+        }
+        Err(refused) => Err(ClaimError::Io {
+            path,
+            source: refused.error,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_process_is_known_and_a_running_one_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let one = Identity::of_this_process(root.path()).unwrap();
+        let other = Identity::of_this_process(root.path()).unwrap();
+        assert_eq!(one.machine, other.machine);
+        assert!(!one.knows_to_be_gone(&other.worker, &other.machine));
+        // What a killed process leaves: the file without its lock.
+        let killed = Uuid::now_v7().to_string();
+        let file = lock_path(&root.path().join("workers"), &killed);
+        fs::write(file, "").unwrap();
+        assert!(one.knows_to_be_gone(&killed, &one.machine));
+        assert!(!one.knows_to_be_gone(&killed, "another machine"));
+        assert!(!one.knows_to_be_gone("../../etc/passwd", &one.machine));
+        let unknown = Uuid::now_v7().to_string();
+        assert!(!one.knows_to_be_gone(&unknown, &one.machine));
+    }
+}

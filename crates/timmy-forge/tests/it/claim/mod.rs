@@ -1,0 +1,6 @@
+//! The claim protocol over smart HTTP.
+
+mod machine;
+mod protocol;
+mod race;
+mod stage;

@@ -1,0 +1,104 @@
+//! 401, 403 and 404, told apart as Gitea tells them.
+
+use http::Method;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use serde_json::json;
+use timmy_forge::embedded::Scope;
+
+use crate::forge_server::ForgeServer;
+
+#[tokio::test]
+async fn the_version_says_what_it_is_to_anybody() {
+    let server = ForgeServer::start().await;
+    let version = server.ask(Method::GET, "/version", "", Value::Null).await;
+    assert_eq!(200, version.status);
+    let version = version.json()["version"].as_str().unwrap().to_owned();
+    assert!(version.starts_with("1.25.0+timmy-"), "{version}");
+}
+
+#[tokio::test]
+async fn a_private_repository_is_not_there_for_others() {
+    let server = ForgeServer::start().await;
+    for token in ["", server.alice.as_str()] {
+        let answer = server
+            .ask(Method::GET, "/repos/bot/project", token, Value::Null)
+            .await;
+        assert_eq!(404, answer.status);
+        assert_eq!("not found", answer.json()["message"]);
+    }
+    assert_eq!(200, server.get("/repos/BOT/Project").await.status);
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_401_even_where_none_is_needed() {
+    let server = ForgeServer::start().await;
+    let wrong = "0".repeat(40);
+    let answer = server
+        .ask(Method::GET, "/version", &wrong, Value::Null)
+        .await;
+    assert_eq!(401, answer.status);
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_403_and_named() {
+    let server = ForgeServer::start().await;
+    let scopes = [Scope::ReadIssue, Scope::WriteUser];
+    let token = server
+        .forge
+        .create_token("bot", "narrow", &scopes)
+        .await
+        .unwrap();
+    let token = token.expose_secret();
+    let cases = [
+        (
+            Method::GET,
+            "/repos/bot/project",
+            "required=[read:repository]",
+        ),
+        (Method::POST, "/user/repos", "required=[write:repository]"),
+        (
+            Method::POST,
+            "/repos/bot/project/issues",
+            "required=[write:issue]",
+        ),
+    ];
+    for (method, path, named) in cases {
+        let answer = server
+            .ask(method, path, token, json!({"name": "x", "title": "x"}))
+            .await;
+        assert_eq!(403, answer.status, "{path}");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(named), "{message}");
+        assert!(message.starts_with("token does not have at least one of required scope(s)"));
+    }
+    assert_eq!(
+        200,
+        server
+            .ask(Method::GET, "/user", token, Value::Null)
+            .await
+            .status
+    );
+}
+
+#[tokio::test]
+async fn no_token_is_stored() {
+    let server = ForgeServer::start().await;
+    let mut found = Vec::new();
+    let mut directories = vec![server.directory.path().to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            let content = std::fs::read(&path).unwrap();
+            let token = server.bot.as_bytes();
+            if content.windows(token.len()).any(|window| window == token) {
+                found.push(path);
+            }
+        }
+    }
+    assert_eq!(Vec::<std::path::PathBuf>::new(), found);
+}

@@ -1,0 +1,114 @@
+//! What a person or a script reads: data on standard output, talk on standard error.
+
+use std::io;
+use std::io::IsTerminal;
+use std::io::Write;
+use std::time::Duration;
+
+use comfy_table::ContentArrangement;
+use comfy_table::Table;
+use comfy_table::presets;
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use serde::Serialize;
+use timmy_core::Code;
+use timmy_core::ExitStatus;
+use timmy_core::Problem;
+
+/// How output is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Tables and sentences.
+    Human,
+    /// One JSON document, or one a line where there are many.
+    Json,
+}
+
+/// Writes a line of data. A reader that went away, as `head` does, is no error.
+pub(crate) fn line(text: &str) -> Result<(), Problem> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Problem::new(Code::new(107), ExitStatus::Internal, "the output cannot be written")
+                .at(error.to_string())
+                .fix("check the disk or the program that reads it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value as one line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Problem> {
+    let text = serde_json::to_string(value).map_err(|error| {
+        Problem::new(Code::new(107), ExitStatus::Internal, "the output cannot be written")
+            .at(error.to_string())
+            .fix("report this as a defect of timmy")
+    })?;
+    line(&text)
+}
+
+/// Says something to the person in front of the terminal.
+pub(crate) fn talk(text: &str) {
+    let written = writeln!(io::stderr().lock(), "{text}");
+    // Nobody is left to be told.
+    drop(written);
+}
+
+/// A table without lines between its rows, as wide as the terminal.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    for row in rows {
+        table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+/// A sign of life for something that may take longer than a second. Only on a terminal.
+pub(crate) fn progress(what: &'static str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// Marks with words and, on a terminal that wants it, colour. The word carries the meaning.
+pub(crate) fn mark(good: bool) -> String {
+    let (word, colour) = if good { ("pass", "32") } else { ("FAIL", "31") };
+    if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) {
+        return format!("\u{1b}[{colour}m{word}\u{1b}[0m");
+    }
+    word.to_owned()
+}
+
+/// `1 h 2 min`, `3 min 4 s`, `5.6 s`.
+pub(crate) fn duration(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1_000;
+    match (seconds / 3_600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds}.{} s", milliseconds % 1_000 / 100),
+        (0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        for (milliseconds, text) in
+            [(0, "0.0 s"), (5_678, "5.6 s"), (184_000, "3 min 4 s"), (3_725_000, "1 h 2 min")]
+        {
+            assert_eq!(text, duration(milliseconds));
+        }
+    }
+}
