@@ -7,12 +7,14 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use timmy_core::Clock;
 use timmy_core::ObjectName;
 use timmy_core::text;
+use timmy_git::BranchName;
+use timmy_git::Git;
+use timmy_git::RefName;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Child;
 use tokio::process::Command;
@@ -22,27 +24,20 @@ use super::error::EmbeddedError;
 /// The most of git's own words that go into an error, in bytes.
 const SAID_LIMIT: usize = 2000;
 
-/// Above every configuration file. Hooks never run; nobody writes to the refs of pull requests
-/// but the forge; what is pushed is checked; nothing runs in the background.
-const SETTINGS: [(&str, &str); 12] = [
-    ("core.hooksPath", "/dev/null"),
-    ("core.fsmonitor", "false"),
-    ("core.quotePath", "false"),
-    ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
+/// Beyond what every call of git gets. Nobody writes to the refs of pull requests but the forge;
+/// what is pushed is checked; a client may ask for any commit by name, and for a part.
+const SETTINGS: [(&str, &str); 5] = [
     ("receive.autogc", "false"),
     ("receive.fsckObjects", "true"),
     ("receive.hideRefs", "refs/pull"),
     ("uploadpack.allowAnySHA1InWant", "true"),
     ("uploadpack.allowFilter", "true"),
-    ("http.receivepack", "true"),
-    ("protocol.allow", "never"),
 ];
 
-/// The host's git program with nothing but what is written here in its environment.
+/// The host's git program as a server uses it.
 #[derive(Clone)]
 pub(super) struct GitProgram {
-    home: PathBuf,
+    git: Git,
     clock: Arc<dyn Clock>,
 }
 
@@ -60,37 +55,27 @@ impl Output {
 }
 
 impl GitProgram {
-    /// Uses `home` as an empty home directory.
-    pub(super) fn new(home: &Path, clock: Arc<dyn Clock>) -> Result<Self, EmbeddedError> {
-        make_directory(home)?;
-        let home = home.to_owned();
-        Ok(Self { home, clock })
+    /// Uses `private` for an empty home directory and an empty configuration file.
+    pub(super) fn new(private: &Path, clock: Arc<dyn Clock>) -> Result<Self, EmbeddedError> {
+        make_directory(private)?;
+        let git = Git::new(private)?;
+        Ok(Self { git, clock })
     }
 
     /// A call of git, its three streams piped. Dropping the child ends it.
-    pub(super) fn command(&self, directory: &Path) -> Command {
-        let mut command = Command::new("git");
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", &self.home)
-            .env("LC_ALL", "C.UTF-8")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_ATTR_NOSYSTEM", "1")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_CONFIG_COUNT", SETTINGS.len().to_string())
-            .current_dir(directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        for (index, (key, value)) in SETTINGS.iter().enumerate() {
-            command
-                .env(format!("GIT_CONFIG_KEY_{index}"), key)
-                .env(format!("GIT_CONFIG_VALUE_{index}"), value);
-        }
-        command
+    fn command<I, A>(&self, bare: &Path, arguments: I) -> Command
+    where
+        I: IntoIterator<Item = A>,
+        A: AsRef<OsStr>,
+    {
+        let settings = SETTINGS.map(|(key, value)| ["-c".into(), format!("{key}={value}").into()]);
+        let mut all: Vec<OsString> = settings.concat();
+        all.extend(
+            arguments
+                .into_iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
+        self.git.command_in(bare, all)
     }
 }
 
@@ -171,10 +156,8 @@ impl Bare {
             .tempdir_in(parent)
             .map_err(fail)?;
         let branch = format!("--initial-branch={default_branch}");
-        let mut command = self.git.command(fresh.path());
-        command
-            .args(["init", "--quiet", "--bare", "--template=", &branch, "--"])
-            .arg(fresh.path());
+        let arguments = ["init", "--quiet", "--bare", "--template=", &branch, "."];
+        let command = self.git.command(fresh.path(), arguments);
         let output = finish(command, &[]).await?;
         succeeded("init", &output)?;
         match fs::rename(fresh.path(), &self.path) {
@@ -202,9 +185,7 @@ impl Bare {
         &self,
         arguments: I,
     ) -> Command {
-        let mut command = self.git.command(&self.path);
-        command.env("GIT_DIR", &self.path).args(arguments);
-        command
+        self.git.command(&self.path, arguments)
     }
 
     /// Runs git to its end, whatever that is.
@@ -260,7 +241,7 @@ impl Bare {
     pub(super) async fn commit_at(&self, revision: &str) -> Result<Option<String>, EmbeddedError> {
         let is_name = (4..=64).contains(&revision.len())
             && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_name && !is_reference(revision) {
+        if !is_name && revision.parse::<RefName>().is_err() {
             return Ok(None);
         }
         let commit = format!("{revision}^{{commit}}");
@@ -339,20 +320,8 @@ pub(super) fn failed(subcommand: &str, output: &Output) -> EmbeddedError {
 
 /// `refs/heads/NAME`, if that is a ref's name.
 pub(super) fn branch_ref(name: &str) -> Option<String> {
-    let reference = format!("refs/heads/{name}");
-    (is_reference(&reference) && !name.starts_with('-') && name != "HEAD").then_some(reference)
-}
-
-/// The rules of git-check-ref-format(1).
-fn is_reference(name: &str) -> bool {
-    let bad_character = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
-    let bad_part = |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock");
-    name.starts_with("refs/")
-        && !name.contains(bad_character)
-        && !name.contains("..")
-        && !name.contains("@{")
-        && !name.ends_with('.')
-        && !name.split('/').any(bad_part)
+    let branch: BranchName = name.parse().ok()?;
+    Some(branch.reference().as_str().to_owned())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod access;
 mod conformance;
+mod crashes;
 mod faults;
 mod git_http;
 mod issues;
