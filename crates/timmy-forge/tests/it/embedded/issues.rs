@@ -57,7 +57,11 @@ async fn lists_are_paged_by_header_and_newest_first() {
         .await;
     assert_eq!((12..=61).rev().collect::<Vec<u64>>(), first.numbers());
     assert_eq!("61", first.header("x-total-count"));
-    assert!(first.header("link").contains("page=2&state=open&type=issues>; rel=\"next\""));
+    assert!(
+        first
+            .header("link")
+            .contains("page=2&state=open&type=issues>; rel=\"next\"")
+    );
     let second = server.get(&format!("{ISSUES}?limit=50&page=2")).await;
     assert_eq!((1..=11).rev().collect::<Vec<u64>>(), second.numbers());
     assert!(!second.header("link").contains("next"));
