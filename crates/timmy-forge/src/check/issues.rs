@@ -66,7 +66,10 @@ pub(super) async fn check(bench: &mut Bench) {
     bench
         .sheet
         .equal("issues with a label that exists twice", vec![3, 2], same);
+    closing(bench).await;
+}
 
+async fn closing(bench: &mut Bench) {
     let closed = bench.client.close_issue(&bench.repo, ISSUES).await;
     if bench.sheet.done("an issue is closed", closed).is_some() {
         let closed = list(bench, StateFilter::Closed, &[]).await;
