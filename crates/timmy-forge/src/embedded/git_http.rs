@@ -274,7 +274,8 @@ async fn pump(mut child: Child, body: Bytes, sender: mpsc::Sender<io::Result<Byt
         let fed = stdin.write_all(&body).await;
         tracing::trace!(?fed, "fed git");
     };
-    let passing = async {
+    // It owns its ends of both pipes: when the client is gone, git hears of it at once.
+    let passing = async move {
         let mut buffer = vec![0; PIECE];
         loop {
             let piece = match stdout.read(&mut buffer).await {

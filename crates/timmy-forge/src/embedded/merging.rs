@@ -17,6 +17,7 @@ use super::answer::Answer;
 use super::answer::Refusal;
 use super::branches;
 use super::branches::Commit;
+use super::closing;
 use super::error::EmbeddedError;
 use super::git;
 use super::git::Bare;
@@ -96,6 +97,7 @@ pub(super) async fn merge(visit: &Visit<'_>, pull: &Pull) -> Answer {
         return Err(conflict("merge push out of date"));
     }
     visit.tables().finish_merge(pull.issue.id).await?;
+    closing::close_named(visit, pull).await?;
     if asked.delete_branch_after_merge == Some(true) {
         let head = git::branch_ref(&pull.head_branch).ok_or(Refusal::Missing)?;
         bare.move_reference(&head, &pull.head, "").await?;
@@ -133,7 +135,10 @@ pub(super) async fn settle(visit: &Visit<'_>, pull: Pull) -> Result<Pull, Refusa
         None => false,
     };
     match reached {
-        true => visit.tables().finish_merge(pull.issue.id).await?,
+        true => {
+            visit.tables().finish_merge(pull.issue.id).await?;
+            closing::close_named(visit, &pull).await?;
+        }
         false => visit.tables().abandon_merge(pull.issue.id).await?,
     }
     pulls::find(visit, &number).await

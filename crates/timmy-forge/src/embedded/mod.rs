@@ -23,6 +23,7 @@ mod answer;
 mod branches;
 mod call;
 mod changes;
+mod closing;
 mod comments;
 mod credentials;
 mod dependencies;

@@ -23,6 +23,7 @@ use super::git::Bare;
 use super::issues;
 use super::labels;
 use super::merge_check;
+use super::merging;
 use super::repositories;
 use super::users;
 
@@ -91,7 +92,8 @@ pub(super) async fn between(visit: &Visit<'_>, base: &str, head: &str) -> Answer
     let head = own_branch(visit, head);
     let repository = visit.repository.id;
     let found = visit.tables().pull_between(repository, base, head).await?;
-    get(visit, &found.ok_or(Refusal::Missing)?).await
+    let found = merging::settle(visit, found.ok_or(Refusal::Missing)?).await?;
+    get(visit, &found).await
 }
 
 /// `POST /repos/{owner}/{name}/pulls`

@@ -237,3 +237,24 @@ async fn a_conflict_is_never_merged() {
     assert_eq!("open", server.get(&place).await.json()["state"]);
     assert_eq!(vec!["One (#1)", "Initial commit"], subjects(&clone).await);
 }
+
+#[tokio::test]
+async fn a_merge_closes_the_issues_that_it_names() {
+    let server = ForgeServer::start().await;
+    let clone = server.clone_project("one").await;
+    let issues = "/repos/bot/project/issues";
+    for title in ["named", "mentioned", "blocked"] {
+        server.post(issues, json!({"title": title})).await;
+    }
+    let edge = json!({"owner": "bot", "repo": "project", "index": 2});
+    server.post(&format!("{issues}/3/dependencies"), edge).await;
+    clone.push_branch("work", "note", "one\n").await;
+    let body = "Closes #1, fixes #3, see #2.";
+    let new = json!({"title": "Offer", "body": body, "head": "work", "base": "main"});
+    assert_eq!(201, server.post(PULLS, new).await.status);
+    assert_eq!(200, merge(&server, 4, json!({"Do": "merge"})).await.status);
+    assert_eq!(
+        vec![3, 2],
+        server.get(&format!("{issues}?state=open")).await.numbers()
+    );
+}
