@@ -33,7 +33,6 @@ use crate::error::ModelError;
 use crate::settings::ProviderKind;
 use crate::wire::dialect::Api;
 use crate::wire::dialect::Dialect;
-use crate::wire::dialect::Tools;
 
 /// The version written to each line. Raised when a reader of the older one would be misled.
 pub const RECORDING_VERSION: u32 = 1;
@@ -116,7 +115,7 @@ impl Exchange {
         Self {
             timmy_recording: RECORDING_VERSION,
             kind,
-            tools_as_text: dialect.tools == Tools::Text,
+            tools_as_text: dialect.has_tools_as_text(),
             request: RecordedRequest {
                 sha256: digest(body.to_string().as_bytes()),
                 model: body["model"].as_str().unwrap_or_default().to_owned(),

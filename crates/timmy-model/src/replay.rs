@@ -39,7 +39,6 @@ use crate::server::REPLAY_WARNING;
 use crate::settings::ProviderKind;
 use crate::settings::ProviderSettings;
 use crate::wire::dialect::Dialect;
-use crate::wire::dialect::Tools;
 
 /// The longest recording that is read, in bytes.
 const LONGEST_RECORDING: u64 = 512 << 20;
@@ -108,11 +107,11 @@ fn habits(exchanges: &[Exchange]) -> (Dialect, String) {
     let Some(first) = exchanges.first() else {
         return (Dialect::of(ProviderKind::Generic), String::new());
     };
-    let mut dialect = Dialect::of(first.kind);
-    if first.tools_as_text {
-        dialect.tools = Tools::Text;
-        dialect.text_calls = true;
-    }
+    let dialect = Dialect::of(first.kind);
+    let dialect = match first.tools_as_text {
+        true => dialect.with_tools_as_text(),
+        false => dialect,
+    };
     (dialect, first.request.model.clone())
 }
 

@@ -51,6 +51,7 @@ use crate::wire::draft::Draft;
 use crate::wire::draft::Ending;
 use crate::wire::stream::Fault;
 use crate::wire::text_calls;
+use crate::wire::text_calls::UNCUT;
 
 /// Stands in the argument list in the place of the conversation.
 const QUERY: &str = "Go on with the conversation above: give the next reply to its last message.";
@@ -191,7 +192,7 @@ impl HermesCommand {
         draft.take_completion(&json!({"model": model,
             "choices": [{"message": {"content": said.trim()}, "finish_reason": "stop"}]}));
         let ending = Ending {
-            text_calls: true,
+            text_calls: Some(UNCUT),
             tools: &request.tools,
             turn: request.messages.len(),
         };
@@ -247,7 +248,7 @@ impl HermesCommand {
 /// Hermes puts a system message of its own before it.
 fn conversation(request: &ChatRequest) -> Value {
     let mut messages: Vec<(&str, String)> = Vec::new();
-    for plain in text_calls::flatten(&request.messages, &request.tools) {
+    for plain in text_calls::flatten(&request.messages, &request.tools, UNCUT) {
         let role = match plain.role {
             "system" => "user",
             other => other,

@@ -3,6 +3,9 @@
 
 use crate::settings::ProviderKind;
 use crate::settings::ProviderSettings;
+use crate::wire::text_calls::TRAINED;
+use crate::wire::text_calls::Tags;
+use crate::wire::text_calls::UNCUT;
 
 /// The API a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub(crate) enum Tools {
     /// In `tools`. Calls written as text count all the same when `text_calls` is set.
     Native,
     /// In the prompt, with the conversation flattened to text.
-    Text,
+    Text(Tags),
 }
 
 /// The habits of a server.
@@ -29,8 +32,8 @@ pub(crate) struct Dialect {
     /// The field for the limit on output; none where the server ignores it.
     pub(crate) max_tokens: Option<&'static str>,
     pub(crate) tools: Tools,
-    /// Whether `<tool_call>` in the text of a reply is a call.
-    pub(crate) text_calls: bool,
+    /// The tags between which text in a reply is a call.
+    pub(crate) text_calls: Option<Tags>,
     /// The field in which reasoning is sent back, for models that lose the thread without it.
     pub(crate) echo_reasoning: Option<&'static str>,
     /// Whether replies are streamed when the settings say nothing.
@@ -43,7 +46,7 @@ const GENERIC: Dialect = Dialect {
     api: Api::ChatCompletions,
     max_tokens: Some("max_tokens"),
     tools: Tools::Native,
-    text_calls: true,
+    text_calls: Some(TRAINED),
     echo_reasoning: None,
     stream: true,
     ask_usage: true,
@@ -55,7 +58,7 @@ impl Dialect {
         match kind {
             ProviderKind::Openai => Self {
                 max_tokens: Some("max_completion_tokens"),
-                text_calls: false,
+                text_calls: None,
                 ..GENERIC
             },
             ProviderKind::Ollama => Self {
@@ -77,7 +80,8 @@ impl Dialect {
             | ProviderKind::Generic => GENERIC,
             ProviderKind::HermesGateway | ProviderKind::HermesCli => Self {
                 max_tokens: None,
-                tools: Tools::Text,
+                tools: Tools::Text(UNCUT),
+                text_calls: Some(UNCUT),
                 stream: false,
                 ask_usage: false,
                 ..GENERIC
@@ -88,16 +92,32 @@ impl Dialect {
     /// The record of a kind of server, with what the settings say otherwise.
     pub(crate) fn with(settings: &ProviderSettings) -> Self {
         let dialect = Self::of(settings.kind);
-        let tools = match settings.tools_as_text {
-            Some(true) => Tools::Text,
-            Some(false) => Tools::Native,
-            None => dialect.tools,
+        let dialect = match settings.tools_as_text {
+            Some(true) => dialect.with_tools_as_text(),
+            Some(false) => Self {
+                tools: Tools::Native,
+                ..dialect
+            },
+            None => dialect,
         };
         Self {
-            tools,
-            text_calls: dialect.text_calls || tools == Tools::Text,
             stream: settings.stream.unwrap_or(dialect.stream),
             ..dialect
         }
+    }
+
+    /// The same record with tools described in the prompt.
+    pub(crate) fn with_tools_as_text(self) -> Self {
+        let tags = self.text_calls.unwrap_or(TRAINED);
+        Self {
+            tools: Tools::Text(tags),
+            text_calls: Some(tags),
+            ..self
+        }
+    }
+
+    /// Whether tools are described in the prompt.
+    pub(crate) fn has_tools_as_text(&self) -> bool {
+        matches!(self.tools, Tools::Text(_))
     }
 }

@@ -11,6 +11,7 @@ use crate::chat::ToolSpec;
 use crate::wire::arguments;
 use crate::wire::reasoning;
 use crate::wire::text_calls;
+use crate::wire::text_calls::Tags;
 
 /// The three spellings of reasoning that servers use.
 const REASONING_FIELDS: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
@@ -39,8 +40,8 @@ struct CallDraft {
 
 /// What is needed to make a reply of a draft.
 pub(crate) struct Ending<'a> {
-    /// Whether calls written as text count as calls.
-    pub(crate) text_calls: bool,
+    /// The tags between which text is a call.
+    pub(crate) text_calls: Option<Tags>,
     /// The tools that were offered.
     pub(crate) tools: &'a [ToolSpec],
     /// Goes into invented ids, so that they differ from turn to turn.
@@ -205,8 +206,11 @@ impl Draft {
         let reasoning: Vec<String> = reasoning.into_iter().flatten().collect();
         let reasoning = reasoning.join("\n").trim().to_owned();
         let mut calls: Vec<ToolCall> = finished_calls(self.calls);
-        if calls.is_empty() && ending.text_calls && !ending.tools.is_empty() {
-            (calls, text) = text_calls::parse(&text);
+        if let Some(tags) = ending.text_calls
+            && calls.is_empty()
+            && !ending.tools.is_empty()
+        {
+            (calls, text) = text_calls::parse(&text, tags);
         }
         let finish = named_finish(self.finish.as_deref(), &calls, self.refused);
         // A call that was cut off is another call than the one that was meant.

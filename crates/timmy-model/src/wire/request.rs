@@ -66,8 +66,8 @@ impl Shape {
     }
 
     fn messages(&self, request: &ChatRequest) -> Value {
-        if self.dialect.tools == Tools::Text {
-            let flat = text_calls::flatten(&request.messages, &request.tools);
+        if let Tools::Text(tags) = self.dialect.tools {
+            let flat = text_calls::flatten(&request.messages, &request.tools, tags);
             let plain = flat.into_iter();
             return plain
                 .map(|plain| json!({"role": plain.role, "content": plain.text}))

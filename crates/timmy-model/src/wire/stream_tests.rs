@@ -44,7 +44,7 @@ fn events(chunks: &[Value]) -> String {
 
 fn ending() -> Ending<'static> {
     Ending {
-        text_calls: false,
+        text_calls: None,
         tools: &[],
         turn: 3,
     }

@@ -23,7 +23,7 @@ use timmy_model::Recorder;
 
 use crate::parts;
 
-const CALL: &str = "I look.\n<tool_call>\n{\"name\": \"run_command\", \"arguments\": {\"command\": \"ls\"}}\n</tool_call>";
+const CALL: &str = "I look.\n<timmy_call>\n{\"name\": \"run_command\", \"arguments\": {\"command\": \"ls\"}}\n</timmy_call>";
 
 struct Gateway {
     toolsets: (StatusCode, Value),
