@@ -151,8 +151,10 @@ impl Agent {
                 tools: self.tools.specs(),
                 max_output_tokens: self.limits.reply_tokens,
             };
-            let asked =
-                self.router.call(&self.run, progress.calls, &request, self.events.as_ref()).await;
+            let asked = self
+                .router
+                .call(&self.run, progress.calls, &request, self.events.as_ref())
+                .await;
             match asked {
                 Ok(answer) => {
                     progress.usage = progress.usage + answer.usage;
@@ -175,12 +177,20 @@ impl Agent {
     async fn listen(&self, progress: &mut Progress, reply: &Reply) -> Result<(), AgentError> {
         if !reply.text.trim().is_empty() {
             let text = self.presentable(&reply.text, EVENT_BYTES);
-            self.record(EventKind::ModelSpoke { step: progress.steps, text }).await?;
+            self.record(EventKind::ModelSpoke {
+                step: progress.steps,
+                text,
+            })
+            .await?;
         }
         if !reply.calls.is_empty() {
             return Ok(());
         }
-        let remark = if reply.finish == Finish::Length { CUT_OFF } else { CALL_A_TOOL };
+        let remark = if reply.finish == Finish::Length {
+            CUT_OFF
+        } else {
+            CALL_A_TOOL
+        };
         progress.conversation.remark(remark);
         let verdict = progress.detector.said_only();
         self.stop_if_circling(verdict).await
@@ -189,13 +199,19 @@ impl Agent {
     /// Runs one tool and shows the model what came of it.
     async fn execute(&self, progress: &mut Progress, call: &ToolCall) -> Result<(), AgentError> {
         if progress.summary.is_some() {
-            progress.conversation.answered(call, "Not executed: the work was finished.".to_owned());
+            progress
+                .conversation
+                .answered(call, "Not executed: the work was finished.".to_owned());
             return Ok(());
         }
         let arguments = arguments_text(&call.arguments);
         let (step, tool) = (progress.steps, self.presentable(&call.name, 64));
         let shown = self.presentable(&arguments, EVENT_BYTES);
-        let called = EventKind::ToolCalled { step, tool: tool.clone(), arguments: shown };
+        let called = EventKind::ToolCalled {
+            step,
+            tool: tool.clone(),
+            arguments: shown,
+        };
         self.record(called).await?;
         let begun = self.clock.monotonic();
         let answer = self.tools.run(call).await;
@@ -209,7 +225,9 @@ impl Agent {
             result: text::bound(&result, EVENT_BYTES).into_owned(),
         };
         self.record(finished).await?;
-        let verdict = progress.detector.called(&call.name, &arguments, &result, answer.ok);
+        let verdict = progress
+            .detector
+            .called(&call.name, &arguments, &result, answer.ok);
         progress.conversation.answered(call, result);
         self.conclude(progress, answer);
         self.heed(progress, verdict).await
@@ -235,8 +253,13 @@ impl Agent {
     }
 
     async fn stop_if_circling(&self, verdict: Verdict) -> Result<(), AgentError> {
-        let Verdict::Stop(pattern) = verdict else { return Ok(()) };
-        self.record(EventKind::LoopDetected { pattern: pattern.to_string() }).await?;
+        let Verdict::Stop(pattern) = verdict else {
+            return Ok(());
+        };
+        self.record(EventKind::LoopDetected {
+            pattern: pattern.to_string(),
+        })
+        .await?;
         Err(AgentError::Loop(pattern))
     }
 

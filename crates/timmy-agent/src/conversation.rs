@@ -22,7 +22,9 @@ impl Conversation {
     /// A conversation that opens with the rules and the task.
     #[must_use]
     pub fn new(rules: String, task: String) -> Self {
-        Self { messages: vec![Message::System(rules), Message::User(task)] }
+        Self {
+            messages: vec![Message::System(rules), Message::User(task)],
+        }
     }
 
     /// The messages in order.
@@ -50,7 +52,9 @@ impl Conversation {
         let end = self.messages.len().saturating_sub(KEPT_AT_END);
         let mut saved = 0;
         for message in &mut self.messages[..end] {
-            let Message::Tool { text, .. } = message else { continue };
+            let Message::Tool { text, .. } = message else {
+                continue;
+            };
             if text.len() >= WORTH_SHORTENING {
                 saved += text.len() - LEFT_OUT.len();
                 LEFT_OUT.clone_into(text);
@@ -68,7 +72,11 @@ mod tests {
 
     fn call(id: usize) -> ToolCall {
         let arguments = Arguments::Object(serde_json::Map::new());
-        ToolCall { id: id.to_string(), name: "read_file".to_owned(), arguments }
+        ToolCall {
+            id: id.to_string(),
+            name: "read_file".to_owned(),
+            arguments,
+        }
     }
 
     #[test]
@@ -78,7 +86,11 @@ mod tests {
             conversation.answered(&call(id), "x".repeat(1_000));
         }
         let saved = conversation.shorten();
-        let texts: Vec<usize> = conversation.messages().iter().map(|m| m.text().len()).collect();
+        let texts: Vec<usize> = conversation
+            .messages()
+            .iter()
+            .map(|m| m.text().len())
+            .collect();
         assert_eq!(4 * (1_000 - LEFT_OUT.len()), saved);
         assert_eq!([5, 1_600], texts[..2]);
         assert!(texts[2..6].iter().all(|length| *length == LEFT_OUT.len()));

@@ -34,12 +34,15 @@ impl Coded for AgentError {
     fn problem(&self) -> Problem {
         let problem = |code| Problem::new(code, ExitStatus::Failure, self.to_string());
         match self {
-            Self::StepLimit(_) => problem(Code::new(701))
-                .fix("raise agent.steps in timmy.toml, or split the issue"),
-            Self::TimeLimit(_) => problem(Code::new(702))
-                .fix("raise agent.seconds in timmy.toml, or split the issue"),
-            Self::Loop(_) => problem(Code::new(703))
-                .fix("read the run with `timmy show`, then reword the issue or choose another model"),
+            Self::StepLimit(_) => {
+                problem(Code::new(701)).fix("raise agent.steps in timmy.toml, or split the issue")
+            }
+            Self::TimeLimit(_) => {
+                problem(Code::new(702)).fix("raise agent.seconds in timmy.toml, or split the issue")
+            }
+            Self::Loop(_) => problem(Code::new(703)).fix(
+                "read the run with `timmy show`, then reword the issue or choose another model",
+            ),
             Self::Route(error) => error.problem(),
             Self::Record(problem) => problem.clone(),
         }

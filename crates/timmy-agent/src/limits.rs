@@ -23,7 +23,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps: 60, seconds: 3_600, reply_tokens: 4_096, result_bytes: 16 << 10 }
+        Self {
+            steps: 60,
+            seconds: 3_600,
+            reply_tokens: 4_096,
+            result_bytes: 16 << 10,
+        }
     }
 }
 

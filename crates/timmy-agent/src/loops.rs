@@ -78,12 +78,15 @@ impl Detector {
         self.silent_messages = 0;
         self.overflows = 0;
         let call = digest(&[tool, arguments]);
-        self.recent.push_front(Observed { call, result: digest(&[result]), ok });
+        self.recent.push_front(Observed {
+            call,
+            result: digest(&[result]),
+            ok,
+        });
         self.recent.truncate(ALTERNATING_CALLS);
         let failures = self.run_of(|this, newest| this.call == newest.call && !this.ok);
-        let repeats = self.run_of(|this, newest| {
-            this.call == newest.call && this.result == newest.result
-        });
+        let repeats =
+            self.run_of(|this, newest| this.call == newest.call && this.result == newest.result);
         let candidates = [
             (Pattern::SameFailure, failures, SAME_FAILURE),
             (Pattern::SameResult, repeats, SAME_RESULT),
@@ -106,19 +109,29 @@ impl Detector {
 
     /// How many of the newest observations in a row are like the newest.
     fn run_of(&self, alike: impl Fn(&Observed, &Observed) -> bool) -> usize {
-        let Some(newest) = self.recent.front() else { return 0 };
-        self.recent.iter().take_while(|this| alike(this, newest)).count()
+        let Some(newest) = self.recent.front() else {
+            return 0;
+        };
+        self.recent
+            .iter()
+            .take_while(|this| alike(this, newest))
+            .count()
     }
 
     /// How many of the newest calls are two different ones in turn.
     fn alternation(&self) -> usize {
         let mut calls = self.recent.iter().map(|observed| observed.call);
-        let (Some(first), Some(second)) = (calls.next(), calls.next()) else { return 0 };
+        let (Some(first), Some(second)) = (calls.next(), calls.next()) else {
+            return 0;
+        };
         if first == second {
             return 0;
         }
         let expected = [first, second].into_iter().cycle();
-        2 + calls.zip(expected).take_while(|(found, expected)| found == expected).count()
+        2 + calls
+            .zip(expected)
+            .take_while(|(found, expected)| found == expected)
+            .count()
     }
 }
 
@@ -126,7 +139,10 @@ fn judge(candidates: &[(Pattern, usize, usize)]) -> Verdict {
     if let Some((pattern, ..)) = candidates.iter().find(|(_, count, limit)| count >= limit) {
         return Verdict::Stop(*pattern);
     }
-    match candidates.iter().find(|(_, count, limit)| count + 1 == *limit) {
+    match candidates
+        .iter()
+        .find(|(_, count, limit)| count + 1 == *limit)
+    {
         Some((pattern, ..)) => Verdict::Warn(*pattern),
         None => Verdict::Fine,
     }
@@ -159,9 +175,18 @@ mod tests {
     #[test]
     fn the_same_call_with_the_same_result_ends_at_the_fourth() {
         assert_eq!(Verdict::Fine, last(&[("a", "x", true); 2]));
-        assert_eq!(Verdict::Warn(Pattern::SameResult), last(&[("a", "x", true); 3]));
-        assert_eq!(Verdict::Stop(Pattern::SameResult), last(&[("a", "x", true); 4]));
-        assert_eq!(Verdict::Fine, last(&[("a", "1", true), ("a", "2", true), ("a", "3", true)]));
+        assert_eq!(
+            Verdict::Warn(Pattern::SameResult),
+            last(&[("a", "x", true); 3])
+        );
+        assert_eq!(
+            Verdict::Stop(Pattern::SameResult),
+            last(&[("a", "x", true); 4])
+        );
+        assert_eq!(
+            Verdict::Fine,
+            last(&[("a", "1", true), ("a", "2", true), ("a", "3", true)])
+        );
     }
 
     #[test]
@@ -174,7 +199,12 @@ mod tests {
 
     #[test]
     fn two_calls_in_turn_end_at_the_sixth() {
-        let calls: Vec<_> = ["a", "b"].iter().cycle().take(6).map(|a| (*a, "", true)).collect();
+        let calls: Vec<_> = ["a", "b"]
+            .iter()
+            .cycle()
+            .take(6)
+            .map(|a| (*a, "", true))
+            .collect();
         assert_eq!(Verdict::Warn(Pattern::Alternating), last(&calls[..5]));
         assert_eq!(Verdict::Stop(Pattern::Alternating), last(&calls));
     }

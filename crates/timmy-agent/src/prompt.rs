@@ -95,7 +95,10 @@ pub fn build(parts: &PromptParts<'_>, redactor: &Redactor) -> Prompt {
     };
     let line = |text: &str| redactor.redact(&text::clean_line(text));
     let instructions = parts.instructions.as_ref().map(|instructions| {
-        (format!("{} of the repository", instructions.file), safe(instructions.text, INSTRUCTIONS_BYTES))
+        (
+            format!("{} of the repository", instructions.file),
+            safe(instructions.text, INSTRUCTIONS_BYTES),
+        )
     });
     let issue = section(&parts.issue, ISSUE_BYTES, &safe, &line);
     let newest = parts.comments.len().saturating_sub(COMMENTS);
@@ -119,7 +122,10 @@ pub fn build(parts: &PromptParts<'_>, redactor: &Redactor) -> Prompt {
         ("workspace", parts.workspace),
         ("check", parts.check),
         ("fence", &fence),
-        ("instructions", &instructions.as_ref().map(fenced).unwrap_or_default()),
+        (
+            "instructions",
+            &instructions.as_ref().map(fenced).unwrap_or_default(),
+        ),
         ("issue", &fenced(&issue)),
         ("comments", &comments),
     ]);
@@ -182,7 +188,10 @@ mod tests {
             base_branch: "main",
             workspace: "/private/run/tree",
             check: "cargo test --offline",
-            instructions: Some(Instructions { file: "AGENTS.md", text: "Use tabs.\n" }),
+            instructions: Some(Instructions {
+                file: "AGENTS.md",
+                text: "Use tabs.\n",
+            }),
             issue: outside("issue #3", "Sum is wrong", body),
             comments: vec![outside("comment", "", comment)],
         }

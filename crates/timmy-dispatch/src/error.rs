@@ -106,7 +106,14 @@ macro_rules! from_part {
     };
 }
 
-from_part!(ClaimError, ForgeError, GitError, SandboxError, StoreError, WorkflowError);
+from_part!(
+    ClaimError,
+    ForgeError,
+    GitError,
+    SandboxError,
+    StoreError,
+    WorkflowError
+);
 
 impl From<Problem> for SprintError {
     fn from(problem: Problem) -> Self {

@@ -50,9 +50,14 @@ impl Evidence<'_> {
     /// The title of the pull request.
     #[must_use]
     pub fn pull_title(&self) -> String {
-        let proposed = self.title.map(text::clean_line).filter(|title| !title.is_empty());
+        let proposed = self
+            .title
+            .map(text::clean_line)
+            .filter(|title| !title.is_empty());
         let title = proposed.unwrap_or_else(|| text::clean_line(self.issue_title));
-        let title = title.trim_start_matches(|c| c == '[' || c == '-').to_owned();
+        let title = title
+            .trim_start_matches(|c| c == '[' || c == '-')
+            .to_owned();
         let short: String = title.chars().take(TITLE_LENGTH).collect();
         format!("{short} (#{})", self.issue)
     }
@@ -60,7 +65,11 @@ impl Evidence<'_> {
     /// The body of the pull request.
     #[must_use]
     pub fn pull_body(&self) -> String {
-        let verb = if self.receipt.passed() { "Closes" } else { "Refers to" };
+        let verb = if self.receipt.passed() {
+            "Closes"
+        } else {
+            "Refers to"
+        };
         let mut body = format!("{verb} #{}.\n\n{}\n", self.issue, self.verdict());
         body.push_str(&self.table());
         let tail = text::tail(&self.receipt.output_tail, OUTPUT_BYTES);
@@ -92,9 +101,13 @@ impl Evidence<'_> {
         match self.receipt.exit_code {
             Some(0) => format!("**The check passed** on tree `{tree}`: {command}.{replayed}"),
             Some(other) => {
-                format!("**The check failed** with exit code {other} on tree `{tree}`: {command}.{replayed}")
+                format!(
+                    "**The check failed** with exit code {other} on tree `{tree}`: {command}.{replayed}"
+                )
             }
-            None => format!("**The check did not end by itself** on tree `{tree}`: {command}.{replayed}"),
+            None => format!(
+                "**The check did not end by itself** on tree `{tree}`: {command}.{replayed}"
+            ),
         }
     }
 
@@ -108,8 +121,15 @@ impl Evidence<'_> {
     }
 
     fn table(&self) -> String {
-        let exit_code = self.receipt.exit_code.map_or("none".to_owned(), |code| code.to_string());
-        let seconds = format!("{}.{:03}", self.receipt.duration_ms / 1_000, self.receipt.duration_ms % 1_000);
+        let exit_code = self
+            .receipt
+            .exit_code
+            .map_or("none".to_owned(), |code| code.to_string());
+        let seconds = format!(
+            "{}.{:03}",
+            self.receipt.duration_ms / 1_000,
+            self.receipt.duration_ms % 1_000
+        );
         let rows = [
             ("Check", code(&self.receipt.command)),
             ("Exit code", exit_code),
@@ -117,17 +137,29 @@ impl Evidence<'_> {
             ("Tree", format!("`{}`", self.receipt.tree)),
             ("Seconds", seconds),
             ("Sandbox", self.receipt.sandbox.word().to_owned()),
-            ("Output SHA-256", format!("`{}`", self.receipt.output_sha256)),
-            ("Model", format!("{} ({})", code(self.provider), self.provenance.word())),
+            (
+                "Output SHA-256",
+                format!("`{}`", self.receipt.output_sha256),
+            ),
+            (
+                "Model",
+                format!("{} ({})", code(self.provider), self.provenance.word()),
+            ),
             ("Steps", self.steps.to_string()),
             (
                 "Tokens",
-                format!("{} in, {} out", self.usage.input_tokens, self.usage.output_tokens),
+                format!(
+                    "{} in, {} out",
+                    self.usage.input_tokens, self.usage.output_tokens
+                ),
             ),
             ("Cost", self.usage.cost.to_string()),
             ("Run", format!("`{}`", self.run)),
         ];
-        let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
+        let rows: String = rows
+            .iter()
+            .map(|(name, value)| format!("| {name} | {value} |\n"))
+            .collect();
         format!("\n| Evidence | |\n|---|---|\n{rows}")
     }
 
@@ -136,7 +168,10 @@ impl Evidence<'_> {
         if words.trim().is_empty() {
             return String::new();
         }
-        format!("\nThe agent's own account, which is not evidence:\n\n{}", quote(words))
+        format!(
+            "\nThe agent's own account, which is not evidence:\n\n{}",
+            quote(words)
+        )
     }
 }
 
@@ -144,7 +179,10 @@ impl Evidence<'_> {
 fn quote(words: &str) -> String {
     const MOST_BYTES: usize = 4 << 10;
     let bounded = text::bound(words.trim(), MOST_BYTES);
-    text::defuse_markdown(&bounded).lines().map(|line| format!("> {line}\n")).collect()
+    text::defuse_markdown(&bounded)
+        .lines()
+        .map(|line| format!("> {line}\n"))
+        .collect()
 }
 
 /// Text as inline code on one line of a table.
@@ -185,7 +223,11 @@ mod tests {
             provenance: Provenance::Replayed,
             provider: "demo",
             steps: 6,
-            usage: Usage { input_tokens: 900, output_tokens: 80, cost: MicroUsd(0) },
+            usage: Usage {
+                input_tokens: 900,
+                output_tokens: 80,
+                cost: MicroUsd(0),
+            },
             summary: "Fixed it. Closes #99, ask @admin <script>",
             title: None,
             description: None,
@@ -197,7 +239,11 @@ mod tests {
         let run: RunId = "0192f0c4-0000-7000-8000-000000000001".parse().unwrap();
         let receipt = receipt(Some(0));
         let evidence = evidence(&run, &receipt);
-        insta::assert_snapshot!(format!("{}\n\n{}", evidence.pull_title(), evidence.pull_body()));
+        insta::assert_snapshot!(format!(
+            "{}\n\n{}",
+            evidence.pull_title(),
+            evidence.pull_body()
+        ));
     }
 
     #[test]
@@ -206,7 +252,10 @@ mod tests {
         for exit_code in [Some(101), None] {
             let receipt = receipt(exit_code);
             let body = evidence(&run, &receipt).pull_body();
-            assert!(!body.contains("Closes #") && !body.contains("passed"), "{body}");
+            assert!(
+                !body.contains("Closes #") && !body.contains("passed"),
+                "{body}"
+            );
         }
         let receipt = receipt(Some(101));
         insta::assert_snapshot!(evidence(&run, &receipt).comment(7, Some("Is #3 the same?")));

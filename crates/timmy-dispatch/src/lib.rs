@@ -23,6 +23,7 @@ pub mod workflow;
 
 pub use error::SprintError;
 pub use sprint::Choice;
+pub use sprint::Desk;
 pub use sprint::Explanation;
 pub use sprint::Settings;
 pub use sprint::Sprint;

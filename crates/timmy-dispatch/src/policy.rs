@@ -30,7 +30,6 @@ const PROTECTED: [&str; 10] = [
 ];
 
 const SUBMODULE: u32 = 0o160_000;
-const SYMLINK: u32 = 0o120_000;
 
 /// What an operator decides about publishing. Only the host's own configuration is asked: a
 /// repository cannot loosen it.
@@ -99,7 +98,9 @@ pub fn reasons_against(
     for (path, target) in links {
         if leaves_tree(Path::new(path), Path::new(target)) {
             let path = text::clean_line(path);
-            reasons.push(format!("{path}: the symbolic link leads out of the repository"));
+            reasons.push(format!(
+                "{path}: the symbolic link leads out of the repository"
+            ));
         }
     }
     reasons.extend(secrets_in(patch, redactor));
@@ -115,11 +116,16 @@ fn reason_against(change: &FileChange, settings: &PublishSettings) -> Option<Str
         _ => vec![change.path.as_str()],
     };
     for path in both {
-        if path.split('/').any(|part| part.eq_ignore_ascii_case(".git")) {
+        if path
+            .split('/')
+            .any(|part| part.eq_ignore_ascii_case(".git"))
+        {
             return Some("the name is one git uses itself".to_owned());
         }
         if let Some(rule) = protecting(path, settings) {
-            return Some(format!("`{rule}` is protected (publish.allow lets it through)"));
+            return Some(format!(
+                "`{rule}` is protected (publish.allow lets it through)"
+            ));
         }
     }
     (change.bytes > settings.file_bytes).then(|| {
@@ -130,8 +136,14 @@ fn reason_against(change: &FileChange, settings: &PublishSettings) -> Option<Str
 
 fn protecting<'a>(path: &str, settings: &'a PublishSettings) -> Option<&'a str> {
     let covers = |rule: &str| {
-        let (path, rule) = (path.to_ascii_lowercase(), rule.trim_matches('/').to_ascii_lowercase());
-        path == rule || path.strip_prefix(&rule).is_some_and(|rest| rest.starts_with('/'))
+        let (path, rule) = (
+            path.to_ascii_lowercase(),
+            rule.trim_matches('/').to_ascii_lowercase(),
+        );
+        path == rule
+            || path
+                .strip_prefix(&rule)
+                .is_some_and(|rest| rest.starts_with('/'))
     };
     if settings.allow.iter().any(|rule| covers(rule)) {
         return None;
@@ -155,7 +167,9 @@ fn leaves_tree(path: &Path, target: &Path) -> bool {
             Component::CurDir => {}
         }
     }
-    at.components().next().is_some_and(|first| first.as_os_str().eq_ignore_ascii_case(".git"))
+    at.components()
+        .next()
+        .is_some_and(|first| first.as_os_str().eq_ignore_ascii_case(".git"))
 }
 
 fn secrets_in(patch: &str, redactor: &Redactor) -> Vec<String> {
@@ -177,10 +191,14 @@ fn secrets_in(patch: &str, redactor: &Redactor) -> Vec<String> {
 
 fn secret_in(path: &str, added: &str, redactor: &Redactor) -> Option<String> {
     if redactor.finds(added) {
-        return Some(format!("{path}: a credential of this host is in the change"));
+        return Some(format!(
+            "{path}: a credential of this host is in the change"
+        ));
     }
     let kind = find_secrets(added).first()?.kind;
-    Some(format!("{path}: something that looks like a secret ({kind}) is in the change"))
+    Some(format!(
+        "{path}: something that looks like a secret ({kind}) is in the change"
+    ))
 }
 
 #[cfg(test)]
@@ -208,7 +226,10 @@ mod tests {
     #[test]
     fn ordinary_changes_pass() {
         let patch = "+++ b/src/lib.rs\n+let token = config.token();\n";
-        assert_eq!(Vec::<String>::new(), reasons(&[change("src/lib.rs"), change("docs/x.md")], patch));
+        assert_eq!(
+            Vec::<String>::new(),
+            reasons(&[change("src/lib.rs"), change("docs/x.md")], patch)
+        );
     }
 
     #[test]
@@ -218,7 +239,9 @@ mod tests {
         let mut large = change("data.bin");
         large.bytes = 2 << 20;
         let mut renamed = change("ci.yml");
-        renamed.kind = ChangeKind::Renamed { from: ".github/workflows/ci.yml".to_owned() };
+        renamed.kind = ChangeKind::Renamed {
+            from: ".github/workflows/ci.yml".to_owned(),
+        };
         let changes = [
             change(".Gitea/workflows/x.yml"),
             change(".gitmodules"),
@@ -241,7 +264,11 @@ mod tests {
             ("a/b/c", "../../x/../y", false),
             ("a", ".git/config", true),
         ] {
-            assert_eq!(leaves, leaves_tree(Path::new(path), Path::new(target)), "{path} -> {target}");
+            assert_eq!(
+                leaves,
+                leaves_tree(Path::new(path), Path::new(target)),
+                "{path} -> {target}"
+            );
         }
     }
 

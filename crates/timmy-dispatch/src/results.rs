@@ -21,7 +21,11 @@ steps,model_calls,input_tokens,output_tokens,cost_usd,seconds,provider,provenanc
 /// When the file cannot be written.
 pub fn append(root: &Path, run: &RunSummary) -> io::Result<()> {
     let path = root.join(FILE_NAME);
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)?;
     let mut text = String::new();
     if file.metadata()?.len() == 0 {
         text.push_str(HEADER);
@@ -40,10 +44,18 @@ fn row(run: &RunSummary) -> String {
         run.run.to_string(),
         run.repo.to_string(),
         run.issue.to_string(),
-        run.outcome.as_ref().map_or("running", |outcome| outcome.word()).to_owned(),
+        run.outcome
+            .as_ref()
+            .map_or("running", |outcome| outcome.word())
+            .to_owned(),
         run.branch.clone().unwrap_or_default(),
-        run.pull_request.as_ref().map(|pull| pull.number.to_string()).unwrap_or_default(),
-        receipt.map(|receipt| receipt.command.clone()).unwrap_or_default(),
+        run.pull_request
+            .as_ref()
+            .map(|pull| pull.number.to_string())
+            .unwrap_or_default(),
+        receipt
+            .map(|receipt| receipt.command.clone())
+            .unwrap_or_default(),
         exit_code.map(|code| code.to_string()).unwrap_or_default(),
         run.steps.to_string(),
         run.model_calls.to_string(),
@@ -62,7 +74,11 @@ fn row(run: &RunSummary) -> String {
 /// apostrophe before it.
 fn quote(field: &str) -> String {
     let armed = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let field = if armed { format!("'{field}") } else { field.to_owned() };
+    let field = if armed {
+        format!("'{field}")
+    } else {
+        field.to_owned()
+    };
     if field.contains([',', '"', '\n', '\r']) {
         return format!("\"{}\"", field.replace('"', "\"\""));
     }

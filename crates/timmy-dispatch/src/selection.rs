@@ -34,7 +34,14 @@ impl Default for SelectionSettings {
         Self {
             require_labels: Vec::new(),
             exclude_labels: words(&[
-                "epic", "study", "blocked", "wontfix", "duplicate", "invalid", "question", "hold",
+                "epic",
+                "study",
+                "blocked",
+                "wontfix",
+                "duplicate",
+                "invalid",
+                "question",
+                "hold",
             ]),
             exclude_titles: words(&["epic", "study", "wip"]),
             priority_labels: words(&["P0", "P1", "P2", "P3"]),
@@ -92,24 +99,40 @@ pub struct Answer {
 impl Answer {
     fn of(rule: &'static str, failure: Option<String>, success: &str) -> Self {
         let passed = Some(failure.is_none());
-        Self { rule, passed, finding: failure.unwrap_or_else(|| success.to_owned()) }
+        Self {
+            rule,
+            passed,
+            finding: failure.unwrap_or_else(|| success.to_owned()),
+        }
     }
 }
 
 /// Asks every rule about an issue, in the order in which they are told to people.
 #[must_use]
-pub fn judge(
-    candidate: &Candidate,
-    settings: &SelectionSettings,
-    own_login: &str,
-) -> Vec<Answer> {
+pub fn judge(candidate: &Candidate, settings: &SelectionSettings, own_login: &str) -> Vec<Answer> {
     let issue = &candidate.issue;
     vec![
         Answer::of("open", closed(issue), "it is open"),
-        Answer::of("kind", excluded_kind(issue, settings), "it is neither epic nor study"),
-        Answer::of("labels", missing_labels(issue, settings), "it has the labels asked for"),
-        Answer::of("assignee", assigned(issue, own_login), "nobody else is assigned"),
-        Answer::of("pull request", pull(&candidate.past), "no pull request answers it yet"),
+        Answer::of(
+            "kind",
+            excluded_kind(issue, settings),
+            "it is neither epic nor study",
+        ),
+        Answer::of(
+            "labels",
+            missing_labels(issue, settings),
+            "it has the labels asked for",
+        ),
+        Answer::of(
+            "assignee",
+            assigned(issue, own_login),
+            "nobody else is assigned",
+        ),
+        Answer::of(
+            "pull request",
+            pull(&candidate.past),
+            "no pull request answers it yet",
+        ),
         Answer::of(
             "attempts",
             tried_too_often(&candidate.past, settings),
@@ -123,13 +146,19 @@ pub fn judge(
 /// The first rule that failed, as a sentence.
 #[must_use]
 pub fn failure(answers: &[Answer]) -> Option<&str> {
-    answers.iter().find(|answer| answer.passed == Some(false)).map(|a| a.finding.as_str())
+    answers
+        .iter()
+        .find(|answer| answer.passed == Some(false))
+        .map(|a| a.finding.as_str())
 }
 
 /// The answer for an issue that was not chosen.
 #[must_use]
 pub fn passed_over(issue: IssueNumber, answers: &[Answer]) -> Option<PassedOver> {
-    failure(answers).map(|reason| PassedOver { issue, reason: reason.to_owned() })
+    failure(answers).map(|reason| PassedOver {
+        issue,
+        reason: reason.to_owned(),
+    })
 }
 
 /// Puts issues in the order in which they are worked on: by priority label, then the oldest first.
@@ -163,11 +192,19 @@ fn closed(issue: &Issue) -> Option<String> {
 }
 
 fn excluded_kind(issue: &Issue, settings: &SelectionSettings) -> Option<String> {
-    let excluded = |label: &&String| settings.exclude_labels.iter().any(|word| is_label(label, word));
+    let excluded = |label: &&String| {
+        settings
+            .exclude_labels
+            .iter()
+            .any(|word| is_label(label, word))
+    };
     if let Some(label) = issue.labels.iter().find(excluded) {
         return Some(format!("it is labelled `{}`", text::clean_line(label)));
     }
-    let word = settings.exclude_titles.iter().find(|word| titled(&issue.title, word))?;
+    let word = settings
+        .exclude_titles
+        .iter()
+        .find(|word| titled(&issue.title, word))?;
     Some(format!("its title marks it as `{word}`"))
 }
 
@@ -175,7 +212,9 @@ fn excluded_kind(issue: &Issue, settings: &SelectionSettings) -> Option<String> 
 fn titled(title: &str, word: &str) -> bool {
     let title = title.trim_start().to_lowercase();
     let inner = title.trim_start_matches(['[', '(']);
-    let Some(rest) = inner.strip_prefix(&word.to_lowercase()) else { return false };
+    let Some(rest) = inner.strip_prefix(&word.to_lowercase()) else {
+        return false;
+    };
     let bracketed = inner.len() < title.len() && rest.starts_with([']', ')']);
     bracketed || rest.trim_start().starts_with(':') || rest.starts_with(" - ")
 }
@@ -200,22 +239,34 @@ fn pull(past: &Past) -> Option<String> {
         return Some(format!("pull request #{number} for it was merged"));
     }
     let number = past.refused_pull?;
-    Some(format!("pull request #{number} for it was closed by a person, which is an answer"))
+    Some(format!(
+        "pull request #{number} for it was closed by a person, which is an answer"
+    ))
 }
 
 fn tried_too_often(past: &Past, settings: &SelectionSettings) -> Option<String> {
     (past.failed_attempts >= settings.attempts).then(|| {
-        format!("{} attempts failed since it last changed", past.failed_attempts)
+        format!(
+            "{} attempts failed since it last changed",
+            past.failed_attempts
+        )
     })
 }
 
 fn blocked(candidate: &Candidate) -> Answer {
     let Some(blockers) = &candidate.blockers else {
         let finding = "not looked up: an earlier rule decided".to_owned();
-        return Answer { rule: "blockers", passed: None, finding };
+        return Answer {
+            rule: "blockers",
+            passed: None,
+            finding,
+        };
     };
-    let open: Vec<String> =
-        blockers.iter().filter(|b| b.open).map(|b| format!("#{}", b.number)).collect();
+    let open: Vec<String> = blockers
+        .iter()
+        .filter(|b| b.open)
+        .map(|b| format!("#{}", b.number))
+        .collect();
     let failure = (!open.is_empty()).then(|| format!("it is blocked by {}", open.join(", ")));
     Answer::of("blockers", failure, "nothing blocks it")
 }
@@ -245,7 +296,12 @@ mod tests {
     }
 
     fn candidate(issue: Issue) -> Candidate {
-        Candidate { issue, blockers: Some(Vec::new()), claim: None, past: Past::default() }
+        Candidate {
+            issue,
+            blockers: Some(Vec::new()),
+            claim: None,
+            past: Past::default(),
+        }
     }
 
     fn reason(candidate: &Candidate) -> Option<String> {
@@ -255,8 +311,15 @@ mod tests {
 
     #[test]
     fn a_plain_open_issue_passes_every_rule() {
-        let answers = judge(&candidate(issue(1, "Sum is wrong", &["bug"])), &SelectionSettings::default(), "timmy");
-        assert!(answers.iter().all(|answer| answer.passed == Some(true)), "{answers:?}");
+        let answers = judge(
+            &candidate(issue(1, "Sum is wrong", &["bug"])),
+            &SelectionSettings::default(),
+            "timmy",
+        );
+        assert!(
+            answers.iter().all(|answer| answer.passed == Some(true)),
+            "{answers:?}"
+        );
     }
 
     #[test]
@@ -270,25 +333,64 @@ mod tests {
         let mut taken = candidate(issue(1, "x", &[]));
         taken.issue.assignees = vec!["Timmy".to_owned(), "bob".to_owned()];
         cases.push(reason(&taken));
-        let past = |past| reason(&Candidate { past, ..candidate(issue(1, "x", &[])) });
-        cases.push(past(Past { open_pull: Some(7), ..Past::default() }));
-        cases.push(past(Past { refused_pull: Some(8), ..Past::default() }));
-        cases.push(past(Past { merged_pull: Some(9), ..Past::default() }));
-        cases.push(past(Past { failed_attempts: 3, ..Past::default() }));
-        let blockers = Some(vec![Blocker { number: 4, open: true }, Blocker { number: 5, open: false }]);
-        cases.push(reason(&Candidate { blockers, ..candidate(issue(1, "x", &[])) }));
+        let past = |past| {
+            reason(&Candidate {
+                past,
+                ..candidate(issue(1, "x", &[]))
+            })
+        };
+        cases.push(past(Past {
+            open_pull: Some(7),
+            ..Past::default()
+        }));
+        cases.push(past(Past {
+            refused_pull: Some(8),
+            ..Past::default()
+        }));
+        cases.push(past(Past {
+            merged_pull: Some(9),
+            ..Past::default()
+        }));
+        cases.push(past(Past {
+            failed_attempts: 3,
+            ..Past::default()
+        }));
+        let blockers = Some(vec![
+            Blocker {
+                number: 4,
+                open: true,
+            },
+            Blocker {
+                number: 5,
+                open: false,
+            },
+        ]);
+        cases.push(reason(&Candidate {
+            blockers,
+            ..candidate(issue(1, "x", &[]))
+        }));
         let claim = Some("host b holds its claim".to_owned());
-        cases.push(reason(&Candidate { claim, ..candidate(issue(1, "x", &[])) }));
+        cases.push(reason(&Candidate {
+            claim,
+            ..candidate(issue(1, "x", &[]))
+        }));
         insta::assert_debug_snapshot!(cases);
     }
 
     #[test]
     fn words_are_whole_words() {
         for title in ["Epic fail in parser", "Studying the log", "epics: a list"] {
-            assert_eq!(None, reason(&candidate(issue(1, title, &["epicurean"]))), "{title}");
+            assert_eq!(
+                None,
+                reason(&candidate(issue(1, title, &["epicurean"]))),
+                "{title}"
+            );
         }
         for title in ["EPIC: everything", "(epic) all", "Study - speed"] {
-            assert!(reason(&candidate(issue(1, title, &[]))).is_some(), "{title}");
+            assert!(
+                reason(&candidate(issue(1, title, &[]))).is_some(),
+                "{title}"
+            );
         }
     }
 
@@ -303,7 +405,10 @@ mod tests {
             issue(4, "", &["P3"]),
         ];
         order(&mut issues, &SelectionSettings::default());
-        assert_eq!([5, 7, 6, 8, 9, 4], issues.iter().map(|i| i.number).collect::<Vec<_>>()[..]);
+        assert_eq!(
+            [5, 7, 6, 8, 9, 4],
+            issues.iter().map(|i| i.number).collect::<Vec<_>>()[..]
+        );
     }
 
     proptest! {

@@ -92,7 +92,9 @@ pub async fn read_project(
     let mut instructions = None;
     let mut own = OwnKeys::default();
     for file in INSTRUCTION_FILES {
-        let Some(text) = read_text(bare, commit, file).await? else { continue };
+        let Some(text) = read_text(bare, commit, file).await? else {
+            continue;
+        };
         let (front, body) = split_front_matter(&text);
         if file == "WORKFLOW.md" {
             own = parse_front_matter(file, front)?;
@@ -107,7 +109,11 @@ pub async fn read_project(
         (None, Some(check)) => (check, "WORKFLOW.md names it".to_owned()),
         (None, None) => detect(bare, commit).await?.ok_or(WorkflowError::NoCheck)?,
     };
-    Ok(Project { check, check_source, instructions })
+    Ok(Project {
+        check,
+        check_source,
+        instructions,
+    })
 }
 
 async fn read_text(
@@ -121,7 +127,9 @@ async fn read_text(
 
 /// Splits off what stands between a first line `---` and the next one.
 fn split_front_matter(text: &str) -> (&str, &str) {
-    let Some(rest) = text.strip_prefix("---\n") else { return ("", text) };
+    let Some(rest) = text.strip_prefix("---\n") else {
+        return ("", text);
+    };
     match rest.find("\n---\n") {
         Some(end) => (&rest[..=end], &rest[end + "\n---\n".len()..]),
         None => match rest.strip_suffix("\n---") {
@@ -137,7 +145,10 @@ fn parse_front_matter(file: &str, front: &str) -> Result<OwnKeys, WorkflowError>
     }
     let parsed: FrontMatter = serde_yaml_ng::from_str(front).map_err(|error| {
         let reason = text::clean_line(&error.to_string());
-        WorkflowError::FrontMatter { file: file.to_owned(), reason }
+        WorkflowError::FrontMatter {
+            file: file.to_owned(),
+            reason,
+        }
     })?;
     Ok(parsed.timmy)
 }
@@ -152,15 +163,51 @@ struct Sign {
 
 /// The first sign that is found decides: a project's own script before a tool's default.
 const SIGNS: [Sign; 9] = [
-    Sign { file: "script/test", contains: "", check: "./script/test" },
-    Sign { file: "Makefile", contains: "\ntest:", check: "make test" },
-    Sign { file: "justfile", contains: "\ntest", check: "just test" },
-    Sign { file: "Cargo.toml", contains: "", check: "cargo test --offline" },
-    Sign { file: "go.mod", contains: "", check: "go test ./..." },
-    Sign { file: "package.json", contains: "\"test\"", check: "npm test" },
-    Sign { file: "pyproject.toml", contains: "pytest", check: "python3 -m pytest -q" },
-    Sign { file: "pytest.ini", contains: "", check: "python3 -m pytest -q" },
-    Sign { file: "mix.exs", contains: "", check: "mix test" },
+    Sign {
+        file: "script/test",
+        contains: "",
+        check: "./script/test",
+    },
+    Sign {
+        file: "Makefile",
+        contains: "\ntest:",
+        check: "make test",
+    },
+    Sign {
+        file: "justfile",
+        contains: "\ntest",
+        check: "just test",
+    },
+    Sign {
+        file: "Cargo.toml",
+        contains: "",
+        check: "cargo test --offline",
+    },
+    Sign {
+        file: "go.mod",
+        contains: "",
+        check: "go test ./...",
+    },
+    Sign {
+        file: "package.json",
+        contains: "\"test\"",
+        check: "npm test",
+    },
+    Sign {
+        file: "pyproject.toml",
+        contains: "pytest",
+        check: "python3 -m pytest -q",
+    },
+    Sign {
+        file: "pytest.ini",
+        contains: "",
+        check: "python3 -m pytest -q",
+    },
+    Sign {
+        file: "mix.exs",
+        contains: "",
+        check: "mix test",
+    },
 ];
 
 async fn detect(
@@ -168,7 +215,9 @@ async fn detect(
     commit: &ObjectName,
 ) -> Result<Option<(String, String)>, GitError> {
     for sign in &SIGNS {
-        let Some(text) = read_text(bare, commit, sign.file).await? else { continue };
+        let Some(text) = read_text(bare, commit, sign.file).await? else {
+            continue;
+        };
         if format!("\n{text}").contains(sign.contains) {
             let source = format!("{} suggests it", sign.file);
             return Ok(Some((sign.check.to_owned(), source)));

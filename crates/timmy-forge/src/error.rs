@@ -139,7 +139,7 @@ fn wait(retry_after: &Option<Duration>) -> String {
 impl ForgeError {
     /// Method and URL, or the name of the repository or the setting it is about.
     #[must_use]
-    pub fn call(&self) -> &str {
+    pub fn place(&self) -> String {
         match self {
             Self::NotFound(refusal)
             | Self::Unauthorized(refusal)
@@ -149,15 +149,15 @@ impl ForgeError {
             | Self::Conflict(refusal)
             | Self::Validation(refusal)
             | Self::Blocked(refusal)
-            | Self::NotMergeable(refusal) => &refusal.call,
+            | Self::NotMergeable(refusal) => refusal.call.clone(),
             Self::TooLarge { call, .. }
             | Self::RateLimited { call, .. }
             | Self::Unavailable { call, .. }
             | Self::UnknownOutcome { call, .. }
             | Self::Malformed { call, .. }
-            | Self::Redirected { call, .. } => call,
-            Self::MissingLabels { repo, .. } => repo.name(),
-            Self::Address { .. } => "forge.url",
+            | Self::Redirected { call, .. } => call.clone(),
+            Self::MissingLabels { repo, .. } => repo.to_string(),
+            Self::Address { .. } => "forge.url".to_owned(),
         }
     }
 
@@ -245,7 +245,7 @@ impl Coded for ForgeError {
     fn problem(&self) -> Problem {
         let (code, exit) = self.code();
         Problem::new(Code::new(code), exit, self.to_string())
-            .at(self.call())
+            .at(self.place())
             .fix(self.fix())
     }
 }

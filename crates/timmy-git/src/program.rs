@@ -146,6 +146,19 @@ impl Git {
         Err(output.failure(&subcommand))
     }
 
+    /// A call in a bare repository of the host's own, not started yet, its three streams piped:
+    /// for a server that speaks git's protocols. Limits and the end of the process are the
+    /// caller's. Dropping the child ends it.
+    #[must_use]
+    pub fn command_in<I, A>(&self, bare: &Path, arguments: I) -> Command
+    where
+        I: IntoIterator<Item = A>,
+        A: AsRef<OsStr>,
+    {
+        let invocation = Invocation::new(arguments).at(Place::Bare(bare));
+        self.command(&invocation.input([]))
+    }
+
     fn command(&self, invocation: &Invocation<'_>) -> Command {
         let mut command = Command::new(&self.settings.program);
         command

@@ -224,7 +224,12 @@ async fn answer(
         .await
     {
         Reply::Whole(response) => Ok(response.map(|body| Body::Whole(Some(body)))),
-        Reply::Streamed(response) => Ok(response.map(Body::Streamed)),
+        Reply::Streamed(response) => Ok(response.map(|pieces| {
+            Body::Streamed(Pieces {
+                pieces,
+                broken: None,
+            })
+        })),
         Reply::Dropped => Err(Dropped),
     }
 }
@@ -241,7 +246,32 @@ impl From<Infallible> for Dropped {
 
 enum Body {
     Whole(Option<Bytes>),
-    Streamed(mpsc::Receiver<io::Result<Bytes>>),
+    Streamed(Pieces),
+}
+
+struct Pieces {
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    broken: Option<io::Error>,
+}
+
+impl Pieces {
+    /// An error is held back for one turn of the connection, so that everything before it, the head
+    /// included, is on its way when the connection breaks.
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match self.pieces.poll_recv(context) {
+            Poll::Ready(Some(Err(error))) => {
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(Some(Ok(data))) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl hyper::body::Body for Body {
@@ -254,9 +284,7 @@ impl hyper::body::Body for Body {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
             Self::Whole(body) => Poll::Ready(body.take().map(|data| Ok(Frame::data(data)))),
-            Self::Streamed(pieces) => pieces
-                .poll_recv(context)
-                .map(|piece| piece.map(|data| data.map(Frame::data))),
+            Self::Streamed(pieces) => pieces.poll_frame(context),
         }
     }
 

@@ -135,6 +135,9 @@ pub struct Reply {
     pub tokens: Option<TokenCount>,
     /// The model's name, as the server gave it.
     pub model: String,
+    /// Oddities a person should hear of, such as a recording that fits the run no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Why a model stopped.

@@ -42,6 +42,10 @@ pub enum ModelError {
         /// How long the server asked to be left alone.
         retry_after: Option<Duration>,
     },
+    /// The reply broke off in the middle. What came of it may have been paid for, and is thrown away.
+    /// The router waits and asks again, then asks the next provider.
+    #[error("the reply broke off: {0}")]
+    CutOff(Failure),
     /// The quota or the money is spent. The router leaves the provider alone until `resets_at`.
     #[error("the provider's quota is spent: {failure}")]
     Quota {
@@ -105,6 +109,7 @@ impl ModelError {
         match self {
             Self::Transient { failure, .. } | Self::Quota { failure, .. } => failure,
             Self::Unreachable(failure)
+            | Self::CutOff(failure)
             | Self::Auth(failure)
             | Self::ContextOverflow(failure)
             | Self::Malformed(failure)
@@ -143,12 +148,13 @@ impl ModelError {
             Self::RecordingTooNew(_) => Code::new(615),
             Self::RecordingUsedUp(_) => Code::new(616),
             Self::RecordingFile(_) => Code::new(617),
+            Self::CutOff(_) => Code::new(618),
         }
     }
 
     fn exit(&self) -> ExitStatus {
         match self {
-            Self::Unreachable(_) | Self::Transient { .. } | Self::TooSlow(_) => {
+            Self::Unreachable(_) | Self::Transient { .. } | Self::CutOff(_) | Self::TooSlow(_) => {
                 ExitStatus::Unavailable
             }
             Self::Quota { .. } => ExitStatus::Later,
@@ -171,7 +177,7 @@ impl ModelError {
         let key = |name: &str| format!("`{name}` of provider `{provider}` in timmy.toml");
         match self {
             Self::Unreachable(_) => format!("start the server, or correct {}", key("base_url")),
-            Self::Transient { .. } => {
+            Self::Transient { .. } | Self::CutOff(_) => {
                 "wait and run it again, or add a second provider to timmy.toml".to_owned()
             }
             Self::Quota { resets_at, .. } => match resets_at {
@@ -222,12 +228,12 @@ impl Coded for ModelError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// A budget would be passed. Nothing was asked; the agent stops the run.
-    #[error("the budget per {scope} is spent: {detail}")]
+    #[error("{}", problem.what)]
     OverBudget {
         /// `call`, `run` or `day`.
         scope: BudgetScope,
-        /// What was asked for and what is left.
-        detail: String,
+        /// What was asked for, what is used and the setting that changes it.
+        problem: Problem,
     },
     /// No provider can answer now. The agent ends the run; the dispatcher may try after `retry_at`.
     #[error("no provider can answer")]
@@ -272,13 +278,7 @@ impl fmt::Display for BudgetScope {
 impl Coded for RouteError {
     fn problem(&self) -> Problem {
         match self {
-            Self::OverBudget { scope, .. } => {
-                Problem::new(Code::new(618), ExitStatus::Later, self.to_string())
-                    .at(format!("budget per {scope}"))
-                    .fix(format!(
-                        "raise `per_{scope}` under [budget] in timmy.toml, or wait"
-                    ))
-            }
+            Self::OverBudget { problem, .. } => problem.clone(),
             Self::Exhausted { failures, retry_at } => exhausted(failures, *retry_at),
             Self::ContextOverflow(error) | Self::Malformed(error) => error.problem(),
             Self::Bookkeeping(problem) => problem.clone(),

@@ -35,14 +35,23 @@ struct Script(Vec<Turn>);
 impl Handler for Script {
     async fn handle(&self, request: Request) -> Reply {
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-        let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let said = messages.iter().filter(|message| message["role"] == "assistant").count();
+        let messages = body["messages"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let said = messages
+            .iter()
+            .filter(|message| message["role"] == "assistant")
+            .count();
         let Some(turn) = self.0.get(said) else {
             let error = json!({"error": {"message": "the script has no further turn"}});
             return Reply::json(StatusCode::NOT_FOUND, error.to_string());
         };
         let input_tokens = request.body().len() / 4;
-        Reply::json(StatusCode::OK, turn.completion(said, input_tokens).to_string())
+        Reply::json(
+            StatusCode::OK,
+            turn.completion(said, input_tokens).to_string(),
+        )
     }
 }
 
@@ -56,7 +65,11 @@ impl Turn {
             })
         };
         let calls: Vec<Value> = self.calls.iter().enumerate().map(call).collect();
-        let finish = if calls.is_empty() { "stop" } else { "tool_calls" };
+        let finish = if calls.is_empty() {
+            "stop"
+        } else {
+            "tool_calls"
+        };
         let mut message = json!({"role": "assistant", "content": self.text});
         if !calls.is_empty() {
             message["tool_calls"] = Value::Array(calls);
@@ -78,7 +91,9 @@ impl Turn {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args().nth(1).ok_or("usage: model_server TURNS.json")?;
+    let path = std::env::args()
+        .nth(1)
+        .ok_or("usage: model_server TURNS.json")?;
     let turns: Vec<Turn> = serde_json::from_str(&std::fs::read_to_string(path)?)?;
     let server = Server::start(Script(turns)).await?;
     println!("{}/v1", server.url());

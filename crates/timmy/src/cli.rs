@@ -8,6 +8,7 @@ use clap::Subcommand;
 use clap_complete::Shell;
 use timmy_core::IssueNumber;
 use timmy_core::RepoName;
+use timmy_sandbox::Unsandboxed;
 use url::Url;
 
 /// Issues in, tested pull requests out, on machines of your own.
@@ -142,7 +143,7 @@ pub(crate) struct RepoArguments {
     pub(crate) repo: Option<RepoName>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct ModelArguments {
     /// A provider from the configuration, or replay:FILE.
     #[arg(long, value_name = "NAME")]
@@ -153,6 +154,17 @@ pub(crate) struct ModelArguments {
     /// Run commands without any isolation. The configuration must allow it too.
     #[arg(long)]
     pub(crate) unsandboxed: bool,
+}
+
+impl ModelArguments {
+    /// What the operator said about isolation on this run.
+    pub(crate) fn unsandboxed(&self) -> Unsandboxed {
+        if self.unsandboxed {
+            Unsandboxed::Allowed
+        } else {
+            Unsandboxed::Forbidden
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -185,6 +197,9 @@ pub(crate) struct DemoArguments {
     /// A live provider from the configuration, instead of the recorded conversation.
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Option<String>,
+    /// Record the conversation into a file that replay:FILE can play back.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -249,16 +264,22 @@ pub(crate) enum ForgeCommand {
         labels: Vec<String>,
     },
     /// Try every operation timmy needs on a server, in a repository made for that.
-    Check {
-        /// The server's address.
-        url: Url,
-        /// The login the token belongs to.
-        #[arg(long)]
-        user: String,
-        /// A file that holds the token and nothing else.
-        #[arg(long, value_name = "FILE")]
-        token_file: PathBuf,
-    },
+    Check(CheckArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArguments {
+    /// The server's address.
+    pub(crate) url: Url,
+    /// The login the token belongs to.
+    #[arg(long)]
+    pub(crate) user: String,
+    /// A file that holds the token and nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: PathBuf,
+    /// A file with a token of the same user that may only read, for the rows about scopes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) read_only_token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -309,7 +330,10 @@ mod tests {
 
     #[test]
     fn issues_are_named_with_or_without_their_repository() {
-        let plain = IssueReference { repo: None, number: 7 };
+        let plain = IssueReference {
+            repo: None,
+            number: 7,
+        };
         assert_eq!(Ok(plain.clone()), "7".parse());
         assert_eq!(Ok(plain), "#7".parse());
         let full: IssueReference = "a/b#7".parse().unwrap();

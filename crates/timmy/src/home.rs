@@ -30,7 +30,9 @@ fn timmy_home() -> Result<Option<PathBuf>, ConfigError> {
     let Some(home) = std::env::var_os("TIMMY_HOME").filter(|home| !home.is_empty()) else {
         return Ok(None);
     };
-    std::path::absolute(&home).map(Some).map_err(|error| ConfigError::NoHome(error.to_string()))
+    std::path::absolute(&home)
+        .map(Some)
+        .map_err(|error| ConfigError::NoHome(error.to_string()))
 }
 
 fn strategy() -> Result<etcetera::base_strategy::Xdg, ConfigError> {

@@ -27,13 +27,17 @@ pub(crate) enum Form {
 /// Writes a line of data. A reader that went away, as `head` does, is no error.
 pub(crate) fn line(text: &str) -> Result<(), Problem> {
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.write_all(b"\n"));
     match written.and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Problem::new(Code::new(107), ExitStatus::Internal, "the output cannot be written")
-                .at(error.to_string())
-                .fix("check the disk or the program that reads it"))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Problem::new(
+            Code::new(107),
+            ExitStatus::Internal,
+            "the output cannot be written",
+        )
+        .at(error.to_string())
+        .fix("check the disk or the program that reads it")),
         _ => Ok(()),
     }
 }
@@ -41,9 +45,13 @@ pub(crate) fn line(text: &str) -> Result<(), Problem> {
 /// Writes a value as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Problem> {
     let text = serde_json::to_string(value).map_err(|error| {
-        Problem::new(Code::new(107), ExitStatus::Internal, "the output cannot be written")
-            .at(error.to_string())
-            .fix("report this as a defect of timmy")
+        Problem::new(
+            Code::new(107),
+            ExitStatus::Internal,
+            "the output cannot be written",
+        )
+        .at(error.to_string())
+        .fix("report this as a defect of timmy")
     })?;
     line(&text)
 }
@@ -58,7 +66,9 @@ pub(crate) fn talk(text: &str) {
 /// A table without lines between its rows, as wide as the terminal.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.iter().map(|name| name.to_uppercase()));
     for row in rows {
         table.add_row(row);
@@ -105,9 +115,12 @@ mod tests {
 
     #[test]
     fn durations_are_readable() {
-        for (milliseconds, text) in
-            [(0, "0.0 s"), (5_678, "5.6 s"), (184_000, "3 min 4 s"), (3_725_000, "1 h 2 min")]
-        {
+        for (milliseconds, text) in [
+            (0, "0.0 s"),
+            (5_678, "5.6 s"),
+            (184_000, "3 min 4 s"),
+            (3_725_000, "1 h 2 min"),
+        ] {
             assert_eq!(text, duration(milliseconds));
         }
     }

@@ -24,8 +24,11 @@ pub(crate) fn detect() -> Toolchains {
     }
     if let Some(cargo) = cargo_home() {
         // Never the directory itself: it may hold credentials.
-        let caches: Vec<PathBuf> =
-            ["registry", "git"].map(|name| cargo.join(name)).into_iter().filter(|p| p.is_dir()).collect();
+        let caches: Vec<PathBuf> = ["registry", "git"]
+            .map(|name| cargo.join(name))
+            .into_iter()
+            .filter(|p| p.is_dir())
+            .collect();
         if !caches.is_empty() {
             found.cargo_home = Some(cargo);
         }
@@ -65,13 +68,21 @@ mod tests {
     fn a_toolchain_is_found_by_its_settings() {
         let rustup = tempfile::TempDir::new().unwrap();
         assert_eq!(None, default_rust_toolchain(&rustup.path().join("missing")));
-        std::fs::write(rustup.path().join("settings.toml"), "default_toolchain = \"stable-x\"\n").unwrap();
+        std::fs::write(
+            rustup.path().join("settings.toml"),
+            "default_toolchain = \"stable-x\"\n",
+        )
+        .unwrap();
         let bin = rustup.path().join("toolchains/stable-x/bin");
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::write(bin.join("cargo"), "").unwrap();
         if std::env::var_os("RUSTUP_TOOLCHAIN").is_none() {
             let found = default_rust_toolchain(rustup.path()).unwrap();
-            assert!(found.ends_with("toolchains/stable-x"), "{}", found.display());
+            assert!(
+                found.ends_with("toolchains/stable-x"),
+                "{}",
+                found.display()
+            );
         }
     }
 }

@@ -59,9 +59,17 @@ pub(super) fn describe(bench: &Workbench, finished: &Finished) -> Answer {
         End::OverLimit(limit) => format!("stopped: {}", over(limit)),
     };
     let output = finished.text(&bench.redactor);
-    let cut = if finished.truncated { "\n[the middle of the output was left out]" } else { "" };
+    let cut = if finished.truncated {
+        "\n[the middle of the output was left out]"
+    } else {
+        ""
+    };
     let text = format!("{ended}\n{}{cut}", output.trim_end());
-    Answer { text, ok: finished.success(), finished: None }
+    Answer {
+        text,
+        ok: finished.success(),
+        finished: None,
+    }
 }
 
 fn over(limit: Limit) -> &'static str {

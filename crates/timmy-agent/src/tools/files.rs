@@ -84,7 +84,9 @@ impl Tool for WriteFile {
 
     async fn run(bench: &Workbench, arguments: WriteArguments) -> Answer {
         let written = write(bench, &arguments.path, arguments.contents.as_bytes());
-        written.map(|()| Answer::ok(format!("Wrote {} bytes.", arguments.contents.len()))).into()
+        written
+            .map(|()| Answer::ok(format!("Wrote {} bytes.", arguments.contents.len())))
+            .into()
     }
 }
 
@@ -119,14 +121,25 @@ fn edit(bench: &Workbench, arguments: &EditArguments) -> Result<Answer, String> 
     if arguments.old.is_empty() {
         return Err("`old` is empty. Use write_file to make a file.".to_owned());
     }
-    let bytes = bench.tree.read(&arguments.path, LARGEST_FILE).map_err(|e| e.to_string())?;
+    let bytes = bench
+        .tree
+        .read(&arguments.path, LARGEST_FILE)
+        .map_err(|e| e.to_string())?;
     let text = String::from_utf8(bytes).map_err(|_| "This is not a UTF-8 text file.".to_owned())?;
     let count = text.matches(&arguments.old).count();
     match count {
-        0 => return Err("`old` does not stand in the file. Read the file and try again.".to_owned()),
+        0 => {
+            return Err(
+                "`old` does not stand in the file. Read the file and try again.".to_owned(),
+            );
+        }
         1 => {}
         _ if arguments.all => {}
-        _ => return Err(format!("`old` stands in the file {count} times. Give more of its surroundings, or set `all`.")),
+        _ => {
+            return Err(format!(
+                "`old` stands in the file {count} times. Give more of its surroundings, or set `all`."
+            ));
+        }
     }
     let edited = text.replace(&arguments.old, &arguments.new);
     write(bench, &arguments.path, edited.as_bytes())?;
@@ -139,7 +152,10 @@ fn write(bench: &Workbench, path: &Path, contents: &[u8]) -> Result<(), String> 
     if path.iter().any(inside_git) {
         return Err("Files inside .git cannot be written. Use the git tools.".to_owned());
     }
-    bench.tree.write(path, contents).map_err(|error| error.to_string())
+    bench
+        .tree
+        .write(path, contents)
+        .map_err(|error| error.to_string())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -186,7 +202,10 @@ fn list(
     depth: usize,
     lines: &mut Vec<String>,
 ) -> Result<(), String> {
-    let entries = bench.tree.list(directory, ENTRIES + 1).map_err(|error| error.to_string())?;
+    let entries = bench
+        .tree
+        .list(directory, ENTRIES + 1)
+        .map_err(|error| error.to_string())?;
     for entry in entries {
         if lines.len() > ENTRIES {
             return Ok(());
@@ -202,7 +221,7 @@ fn list(
             }
             EntryKind::File => lines.push(format!("{} {}", path.display(), entry.bytes)),
             EntryKind::Symlink => lines.push(format!("{} [symbolic link]", path.display())),
-            EntryKind::Other => lines.push(format!("{} [not a file]", path.display())),
+            EntryKind::Special => lines.push(format!("{} [not a file]", path.display())),
         }
     }
     Ok(())

@@ -35,6 +35,10 @@ impl Tool for FinishWork {
             bench.propose(|proposals| proposals.title = arguments.title);
         }
         let text = "The work is finished.".to_owned();
-        Answer { text, ok: true, finished: Some(arguments.summary) }
+        Answer {
+            text,
+            ok: true,
+            finished: Some(arguments.summary),
+        }
     }
 }

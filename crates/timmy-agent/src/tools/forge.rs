@@ -35,7 +35,10 @@ pub(super) fn entries() -> Vec<Entry> {
 }
 
 fn desk(bench: &Workbench) -> Result<&ForgeDesk, String> {
-    bench.forge.as_ref().ok_or_else(|| "This work has no forge.".to_owned())
+    bench
+        .forge
+        .as_ref()
+        .ok_or_else(|| "This work has no forge.".to_owned())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -60,8 +63,16 @@ impl Tool for ReadIssue {
 
 async fn read_issue(bench: &Workbench, number: IssueNumber) -> Result<Answer, String> {
     let desk = desk(bench)?;
-    let issue = desk.forge.issue(&desk.repo, number).await.map_err(|e| e.to_string())?;
-    let comments = desk.forge.comments(&desk.repo, number).await.map_err(|e| e.to_string())?;
+    let issue = desk
+        .forge
+        .issue(&desk.repo, number)
+        .await
+        .map_err(|e| e.to_string())?;
+    let comments = desk
+        .forge
+        .comments(&desk.repo, number)
+        .await
+        .map_err(|e| e.to_string())?;
     let newest = comments.len().saturating_sub(COMMENTS);
     let comments: Vec<_> = comments[newest..]
         .iter()

@@ -81,17 +81,33 @@ impl Workbench {
         result_bytes: usize,
     ) -> Self {
         let proposals = Mutex::default();
-        Self { sandbox, policy, tree, redactor, forge: None, result_bytes, proposals }
+        Self {
+            sandbox,
+            policy,
+            tree,
+            redactor,
+            forge: None,
+            result_bytes,
+            proposals,
+        }
     }
 
     /// The same, with a forge to read from.
     #[must_use]
     pub fn with_forge(self, desk: ForgeDesk) -> Self {
-        Self { forge: Some(desk), ..self }
+        Self {
+            forge: Some(desk),
+            ..self
+        }
     }
 
     fn propose(&self, change: impl FnOnce(&mut Proposals)) {
-        change(&mut self.proposals.lock().unwrap_or_else(PoisonError::into_inner));
+        change(
+            &mut self
+                .proposals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 }
 
@@ -108,11 +124,19 @@ pub struct Answer {
 
 impl Answer {
     fn ok(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ok: true, finished: None }
+        Self {
+            text: text.into(),
+            ok: true,
+            finished: None,
+        }
     }
 
     fn error(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ok: false, finished: None }
+        Self {
+            text: text.into(),
+            ok: false,
+            finished: None,
+        }
     }
 
     /// A result that has a JSON form.
@@ -158,7 +182,10 @@ impl Entry {
             description: T::DESCRIPTION.to_owned(),
             parameters: schema::<T::Arguments>(),
         };
-        Self { spec, run: Box::new(|bench, arguments| Box::pin(run::<T>(bench, arguments))) }
+        Self {
+            spec,
+            run: Box::new(|bench, arguments| Box::pin(run::<T>(bench, arguments))),
+        }
     }
 }
 
@@ -180,7 +207,9 @@ fn schema<T: JsonSchema>() -> Value {
     schema.remove("description");
     let mut value = schema.to_value();
     if let Some(object) = value.as_object_mut() {
-        object.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+        object
+            .entry("properties")
+            .or_insert_with(|| Value::Object(Map::new()));
     }
     value
 }
@@ -214,12 +243,19 @@ impl ToolBox {
     /// What the model is told it can call.
     #[must_use]
     pub fn specs(&self) -> Vec<ToolSpec> {
-        self.entries.iter().map(|entry| entry.spec.clone()).collect()
+        self.entries
+            .iter()
+            .map(|entry| entry.spec.clone())
+            .collect()
     }
 
     /// Runs a call, whatever the model made of it.
     pub async fn run(&self, call: &ToolCall) -> Answer {
-        let Some(entry) = self.entries.iter().find(|entry| entry.spec.name == call.name) else {
+        let Some(entry) = self
+            .entries
+            .iter()
+            .find(|entry| entry.spec.name == call.name)
+        else {
             return self.unknown(&call.name);
         };
         match &call.arguments {
@@ -236,12 +272,23 @@ impl ToolBox {
     /// What the agent wants the forge to be told.
     #[must_use]
     pub fn proposals(&self) -> Proposals {
-        self.bench.proposals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.bench
+            .proposals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn unknown(&self, name: &str) -> Answer {
-        let names: Vec<&str> = self.entries.iter().map(|entry| entry.spec.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .entries
+            .iter()
+            .map(|entry| entry.spec.name.as_str())
+            .collect();
         let name = text::bound(&text::clean_line(name), 64).into_owned();
-        Answer::error(format!("There is no tool {name:?}. There are: {}.", names.join(", ")))
+        Answer::error(format!(
+            "There is no tool {name:?}. There are: {}.",
+            names.join(", ")
+        ))
     }
 }

@@ -40,7 +40,9 @@ impl Tool for Search {
         let kind = if arguments.plain { "-F" } else { "-E" };
         let path = arguments.path.unwrap_or_else(|| PathBuf::from("."));
         let mut command = Command::new(["grep", "-rnI", "--exclude-dir=.git", MATCHES_IN_A_FILE]);
-        command.argv.extend([kind, "-e", &arguments.pattern, "--"].map(Into::into));
+        command
+            .argv
+            .extend([kind, "-e", &arguments.pattern, "--"].map(Into::into));
         command.argv.push(path.into());
         let finished = match bench.sandbox.run(&bench.policy, &command).await {
             Ok(finished) => finished,

@@ -32,6 +32,7 @@ use timmy_sandbox::Tree;
 
 use super::Sprint;
 use super::consider::Chosen;
+use super::desk::Desk;
 use super::place::RunPlace;
 use crate::error::SprintError;
 use crate::workflow;
@@ -48,12 +49,6 @@ pub(super) struct Attempt {
 }
 
 impl Sprint {
-    /// Reads what the repository says about itself at the base commit.
-    pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
-        let bare = self.bare().await?;
-        Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
-    }
-
     /// Lets the agent work, and takes over what it left in its work tree.
     pub(super) async fn attempt(
         &self,
@@ -62,39 +57,68 @@ impl Sprint {
         project: &Project,
         place: &RunPlace,
     ) -> Result<Attempt, SprintError> {
-        let bare = self.bare().await?;
+        let bare = self.desk.bare().await?;
         let tree = place.tree();
         let work_branch = chosen.branch.trim_start_matches("refs/heads/");
         let base_branch = &chosen.base_branch;
-        prepare_workspace(&self.git, &bare, &chosen.base, base_branch, work_branch, &tree).await?;
+        prepare_workspace(
+            &self.desk.git,
+            &bare,
+            &chosen.base,
+            base_branch,
+            work_branch,
+            &tree,
+        )
+        .await?;
         self.sandbox.hand_over(&tree)?;
-        let ready =
-            EventKind::WorkspaceReady { base_branch: base_branch.clone(), base: chosen.base.clone() };
-        self.record(run, ready).await?;
-        let prompt = self.prompt(chosen, project, &tree).await?;
+        let ready = EventKind::WorkspaceReady {
+            base_branch: base_branch.clone(),
+            base: chosen.base.clone(),
+        };
+        self.desk.record(run, ready).await?;
+        let prompt = self.desk.prompt(chosen, project, &tree).await?;
         let bytes = u64::try_from(prompt.whole().len()).unwrap_or(u64::MAX);
-        self.record(run, EventKind::PromptBuilt { sha256: prompt.sha256(), bytes }).await?;
-        let report = self.agent(run, chosen, &tree)?.run(conversation(prompt)).await?;
+        self.desk
+            .record(
+                run,
+                EventKind::PromptBuilt {
+                    sha256: prompt.sha256(),
+                    bytes,
+                },
+            )
+            .await?;
+        let report = self
+            .agent(run, chosen, &tree)?
+            .run(conversation(prompt))
+            .await?;
         if let Ending::Stopped(error) = &report.ending {
             let stopped = Some(stopped(&error.problem()));
-            return Ok(Attempt { stopped, commit: None, report });
+            return Ok(Attempt {
+                stopped,
+                commit: None,
+                report,
+            });
         }
         let commit = self.collect(run, chosen, &bare, &tree).await?;
-        Ok(Attempt { stopped: None, commit, report })
+        Ok(Attempt {
+            stopped: None,
+            commit,
+            report,
+        })
     }
 
     fn agent(&self, run: &RunId, chosen: &Chosen, tree: &Path) -> Result<Agent, SprintError> {
-        let limits = self.settings.agent.clone();
+        let limits = self.desk.settings.agent.clone();
         let bench = Workbench::new(
             Arc::clone(&self.sandbox),
-            self.policy(tree),
+            self.desk.policy(tree),
             Tree::open(tree)?,
-            self.redactor.clone(),
+            self.desk.redactor.clone(),
             limits.result_bytes,
         );
         let bench = bench.with_forge(ForgeDesk {
-            forge: Arc::clone(&self.forge),
-            repo: self.repo.clone(),
+            forge: Arc::clone(&self.desk.forge),
+            repo: self.desk.repo.clone(),
             issue: chosen.issue.number,
         });
         Ok(Agent {
@@ -102,9 +126,9 @@ impl Sprint {
             router: Arc::clone(&self.router),
             tools: ToolBox::new(bench),
             limits,
-            events: Arc::new(self.events()),
-            clock: Arc::clone(&self.clock),
-            redactor: self.redactor.clone(),
+            events: Arc::new(self.desk.events()),
+            clock: Arc::clone(&self.desk.clock),
+            redactor: self.desk.redactor.clone(),
         })
     }
 
@@ -115,17 +139,28 @@ impl Sprint {
         bare: &BareRepository,
         tree: &Path,
     ) -> Result<Option<ObjectName>, SprintError> {
-        let title = self.presentable_line(&chosen.issue.title);
+        let title = self.desk.presentable_line(&chosen.issue.title);
         let message = format!("{title}\n\nIssue: #{}\nRun: {run}\n", chosen.issue.number);
         let target: RefName = run_ref(run).parse().map_err(timmy_git::GitError::from)?;
-        let policy = self.policy(tree);
+        let policy = self.desk.policy(tree);
         let sandbox = self.sandbox.as_ref();
         Ok(collect(sandbox, &policy, bare, &chosen.base, &message, &target).await?)
     }
+}
 
+impl Desk {
     /// The policy of a command that works in `workspace`.
     pub(super) fn policy(&self, workspace: &Path) -> Policy {
-        Policy { workspace: workspace.to_owned(), ..self.settings.policy.clone() }
+        Policy {
+            workspace: workspace.to_owned(),
+            ..self.settings.policy.clone()
+        }
+    }
+
+    /// Reads what the repository says about itself at the base commit.
+    pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
+        let bare = self.bare().await?;
+        Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
     }
 
     /// The prompt for an issue.
@@ -164,7 +199,9 @@ fn conversation(prompt: Prompt) -> Conversation {
 fn stopped(problem: &timmy_core::Problem) -> Outcome {
     match problem.exit {
         ExitStatus::Failure => Outcome::Stopped { code: problem.code },
-        _ => Outcome::Failed { problem: problem.clone() },
+        _ => Outcome::Failed {
+            problem: problem.clone(),
+        },
     }
 }
 
@@ -178,5 +215,10 @@ fn outside_issue(issue: &Issue) -> Outside<'_> {
 }
 
 fn outside_comment(comment: &Comment) -> Outside<'_> {
-    Outside { what: "comment".to_owned(), author: &comment.author, title: "", body: &comment.body }
+    Outside {
+        what: "comment".to_owned(),
+        author: &comment.author,
+        title: "",
+        body: &comment.body,
+    }
 }

@@ -22,8 +22,8 @@ use timmy_git::RefPattern;
 use timmy_store::runs::RunSummary;
 
 use super::Choice;
-use super::Sprint;
 use super::SprintRequest;
+use super::desk::Desk;
 use super::hold::Hold;
 use super::hold::Taken;
 use crate::error::SprintError;
@@ -72,14 +72,18 @@ struct Ground {
     branches: BTreeMap<IssueNumber, Vec<String>>,
 }
 
-impl Sprint {
+impl Desk {
     /// Which issue a sprint would take now. Claims nothing.
     ///
     /// # Errors
     /// When the repository cannot be worked on or the forge fails.
     pub async fn choose(&self) -> Result<Choice, SprintError> {
         let ground = self.ground().await?;
-        let mut choice = Choice { issue: None, title: None, passed_over: Vec::new() };
+        let mut choice = Choice {
+            issue: None,
+            title: None,
+            passed_over: Vec::new(),
+        };
         for issue in self.ordered_issues().await? {
             let candidate = self.candidate(&ground, issue, Depth::WithClaim).await?;
             let answers = self.judge(&candidate);
@@ -108,7 +112,12 @@ impl Sprint {
         let candidate = self.candidate(&ground, issue, Depth::Everything).await?;
         let answers = self.judge(&candidate);
         let workable = selection::failure(&answers).is_none();
-        Ok(Explanation { issue: number, title, workable, answers })
+        Ok(Explanation {
+            issue: number,
+            title,
+            workable,
+            answers,
+        })
     }
 
     /// The prompt for an issue, for another agent or a person. It holds no token.
@@ -144,7 +153,10 @@ impl Sprint {
                     taken = Some(pair);
                     break;
                 }
-                Err(reason) => passed_over.push(PassedOver { issue: number, reason }),
+                Err(reason) => passed_over.push(PassedOver {
+                    issue: number,
+                    reason,
+                }),
             }
         }
         let selected = taken.as_ref().map(|(chosen, _)| chosen.issue.number);
@@ -155,11 +167,23 @@ impl Sprint {
         };
         self.events().append(None, considered).await?;
         if let (Some(issue), None) = (request.issue, selected) {
-            let reason = passed_over.pop().map(|passed| passed.reason).unwrap_or_default();
+            let reason = passed_over
+                .pop()
+                .map(|passed| passed.reason)
+                .unwrap_or_default();
             return Err(SprintError::NotWorkable { issue, reason });
         }
-        let title = taken.as_ref().map(|(chosen, _)| self.presentable_line(&chosen.issue.title));
-        Ok((Choice { issue: selected, title, passed_over }, taken))
+        let title = taken
+            .as_ref()
+            .map(|(chosen, _)| self.presentable_line(&chosen.issue.title));
+        Ok((
+            Choice {
+                issue: selected,
+                title,
+                passed_over,
+            },
+            taken,
+        ))
     }
 
     async fn try_to_take(
@@ -188,7 +212,10 @@ impl Sprint {
     }
 
     async fn ordered_issues(&self) -> Result<Vec<Issue>, SprintError> {
-        let mut issues = self.forge.issues(&self.repo, &IssueFilter::default()).await?;
+        let mut issues = self
+            .forge
+            .issues(&self.repo, &IssueFilter::default())
+            .await?;
         selection::order(&mut issues, &self.settings.selection);
         Ok(issues)
     }
@@ -201,25 +228,40 @@ impl Sprint {
         if !repository.can_push {
             return Err(SprintError::ReadOnly(self.repo.clone()));
         }
-        let base_branch =
-            self.settings.base_branch.clone().unwrap_or(repository.default_branch);
+        let base_branch = self
+            .settings
+            .base_branch
+            .clone()
+            .unwrap_or(repository.default_branch);
         if repository.empty {
-            return Err(SprintError::Unborn { repo: self.repo.clone(), branch: base_branch });
+            return Err(SprintError::Unborn {
+                repo: self.repo.clone(),
+                branch: base_branch,
+            });
         }
         let bare = self.bare().await?;
-        let reference: RefName =
-            format!("refs/heads/{base_branch}").parse().map_err(timmy_git::GitError::from)?;
+        let reference: RefName = format!("refs/heads/{base_branch}")
+            .parse()
+            .map_err(timmy_git::GitError::from)?;
         let base = self.fetch_branch(&bare, &reference).await?;
         let own: RefName = OWN_BRANCHES.parse().map_err(timmy_git::GitError::from)?;
-        let found = bare.list_remote(&self.remote, &[RefPattern::Below(own)]).await?;
+        let found = bare
+            .list_remote(&self.remote, &[RefPattern::Below(own)])
+            .await?;
         let mut branches: BTreeMap<IssueNumber, Vec<String>> = BTreeMap::new();
         for (name, _) in found {
-            let Some(branch) = name.branch() else { continue };
+            let Some(branch) = name.branch() else {
+                continue;
+            };
             if let Some((issue, _)) = issue_and_attempt(branch) {
                 branches.entry(issue).or_default().push(branch.to_owned());
             }
         }
-        Ok(Ground { base_branch, base, branches })
+        Ok(Ground {
+            base_branch,
+            base,
+            branches,
+        })
     }
 
     /// Finds out what the rules ask about an issue, as far as earlier answers make it necessary.
@@ -229,8 +271,12 @@ impl Sprint {
         issue: Issue,
         depth: Depth,
     ) -> Result<Candidate, SprintError> {
-        let mut candidate =
-            Candidate { issue, blockers: None, claim: None, past: Past::default() };
+        let mut candidate = Candidate {
+            issue,
+            blockers: None,
+            claim: None,
+            past: Past::default(),
+        };
         let decided = |candidate: &Candidate| selection::failure(&self.judge(candidate)).is_some();
         if depth != Depth::Everything && decided(&candidate) {
             return Ok(candidate);
@@ -241,8 +287,9 @@ impl Sprint {
             return Ok(candidate);
         }
         let blockers = self.forge.blockers(&self.repo, number).await?;
-        let blocker = |issue: Issue| {
-            Blocker { number: issue.number, open: issue.state == IssueState::Open }
+        let blocker = |issue: Issue| Blocker {
+            number: issue.number,
+            open: issue.state == IssueState::Open,
         };
         candidate.blockers = Some(blockers.into_iter().map(blocker).collect());
         if depth != Depth::WithoutClaim {
@@ -254,7 +301,10 @@ impl Sprint {
     async fn past(&self, ground: &Ground, issue: IssueNumber) -> Result<Past, SprintError> {
         let mut past = Past::default();
         for branch in ground.branches.get(&issue).into_iter().flatten() {
-            let filter = PullFilter { state: StateFilter::All, head: Some(branch.clone()) };
+            let filter = PullFilter {
+                state: StateFilter::All,
+                head: Some(branch.clone()),
+            };
             for pull in self.forge.pulls(&self.repo, &filter).await? {
                 past.note(pull.number, pull.state);
             }
@@ -294,8 +344,14 @@ impl Sprint {
             if started.repo != self.repo {
                 continue;
             }
-            let Some(summary) = events.summary(&started.run).await? else { continue };
-            if summary.pull_request.as_ref().is_some_and(|link| link.number == number) {
+            let Some(summary) = events.summary(&started.run).await? else {
+                continue;
+            };
+            if summary
+                .pull_request
+                .as_ref()
+                .is_some_and(|link| link.number == number)
+            {
                 return Ok(Some(summary));
             }
         }
@@ -317,7 +373,9 @@ enum Depth {
 impl Ground {
     fn chosen(&self, issue: Issue) -> Chosen {
         let earlier = self.branches.get(&issue.number).into_iter().flatten();
-        let attempts = earlier.filter_map(|branch| issue_and_attempt(branch)).map(|(_, n)| n);
+        let attempts = earlier
+            .filter_map(|branch| issue_and_attempt(branch))
+            .map(|(_, n)| n);
         let next = attempts.max().unwrap_or(0) + 1;
         Chosen {
             branch: format!("{OWN_BRANCHES}/{}-{next}", issue.number),
@@ -344,14 +402,18 @@ fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
     Some((issue.parse().ok()?, attempt.parse().ok()?))
 }
 
-/// Whether a run says something about its issue. A forge or model that was away does not.
+/// Whether a run says something about its issue. A forge or model that was away, or a
+/// setting that is missing, does not.
 fn counts_as_attempt(summary: &RunSummary) -> bool {
     match &summary.outcome {
         None | Some(Outcome::ClaimLost | Outcome::PullRequest { .. } | Outcome::Draft { .. }) => {
             false
         }
         Some(Outcome::Failed { problem }) => {
-            !matches!(problem.exit, ExitStatus::Unavailable | ExitStatus::Later)
+            matches!(
+                problem.exit,
+                ExitStatus::Failure | ExitStatus::Data | ExitStatus::Internal
+            )
         }
         Some(
             Outcome::NoChange

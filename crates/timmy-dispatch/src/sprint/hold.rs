@@ -21,7 +21,7 @@ use timmy_git::Expect;
 use timmy_git::RefName;
 use timmy_store::EventLog;
 
-use super::Sprint;
+use super::desk::Desk;
 use crate::error::SprintError;
 
 /// A claim that renews itself until it is released or lost.
@@ -38,13 +38,9 @@ pub(super) enum Taken {
     Held(String),
 }
 
-impl Sprint {
+impl Desk {
     /// Takes the claim on an issue, also one whose holder is certainly gone.
-    pub(super) async fn hold(
-        &self,
-        run: &RunId,
-        issue: IssueNumber,
-    ) -> Result<Taken, SprintError> {
+    pub(super) async fn hold(&self, run: &RunId, issue: IssueNumber) -> Result<Taken, SprintError> {
         let mut claims = self.claims().await?;
         let acquired = match claims.acquire(issue, run).await {
             Err(ClaimError::Refused { .. }) => {
@@ -60,7 +56,10 @@ impl Sprint {
         Ok(match acquired {
             Acquired::Won(claim) => {
                 let kept = KeptClaim::start(Arc::new(claims), claim);
-                Taken::Won(Hold { kept, ttl_s: self.settings.claim_ttl_s })
+                Taken::Won(Hold {
+                    kept,
+                    ttl_s: self.settings.claim_ttl_s,
+                })
             }
             Acquired::Held(holder) => Taken::Held(describe(&holder)),
             Acquired::Lapsed(lapsed) => Taken::Held(describe(&lapsed.holder)),
@@ -70,7 +69,9 @@ impl Sprint {
     /// Who holds an issue, as a sentence; nothing when a sprint could take it.
     pub(super) async fn holder(&self, issue: IssueNumber) -> Result<Option<String>, SprintError> {
         let held = self.claims().await?.observe(issue).await?;
-        Ok(held.filter(|holder| !holder.lapses_in.is_zero()).map(|holder| describe(&holder)))
+        Ok(held
+            .filter(|holder| !holder.lapses_in.is_zero())
+            .map(|holder| describe(&holder)))
     }
 
     /// Gives back what a run of a dead process still holds.
@@ -115,7 +116,9 @@ impl Sprint {
             what,
         )
         .fix("let the account push refs below refs/timmy/, if the server can");
-        self.events().append(None, EventKind::Warned { problem }).await?;
+        self.events()
+            .append(None, EventKind::Warned { problem })
+            .await?;
         Ok(())
     }
 }

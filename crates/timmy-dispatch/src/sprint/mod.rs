@@ -2,47 +2,36 @@
 
 mod attempt;
 mod consider;
+mod desk;
 mod hold;
 mod place;
 mod publish;
 mod recover;
 mod verify;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 use timmy_agent::Limits;
-use timmy_core::Clock;
 use timmy_core::Coded;
 use timmy_core::EventKind;
-use timmy_core::EventSink;
 use timmy_core::IssueNumber;
-use timmy_core::Problem;
 use timmy_core::Receipt;
-use timmy_core::Redactor;
-use timmy_core::RepoName;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_core::event::PassedOver;
-use timmy_core::receipt::Provenance;
-use timmy_forge::Forge;
-use timmy_forge::claim::Identity;
-use timmy_git::Git;
 use timmy_model::Router;
 use timmy_sandbox::Policy;
 use timmy_sandbox::Sandbox;
-use timmy_store::EventLog;
-use timmy_store::Store;
 use timmy_store::runs::PullRequestLink;
 use timmy_store::runs::RunSummary;
 
 use crate::error::SprintError;
 use crate::policy::PublishSettings;
-use crate::results;
 use crate::selection::SelectionSettings;
 
 pub use consider::Explanation;
+pub use desk::Desk;
 pub use verify::Verification;
 
 use consider::Chosen;
@@ -70,36 +59,12 @@ pub struct Settings {
 
 /// Everything a sprint works with.
 pub struct Sprint {
-    /// The forge.
-    pub forge: Arc<dyn Forge>,
-    /// The login the forge knows timmy by.
-    pub login: String,
-    /// The repository's address and credential.
-    pub remote: timmy_git::Remote,
-    /// The repository.
-    pub repo: RepoName,
-    /// The host's git.
-    pub git: Git,
+    /// The repository, its forge, and what is known of both.
+    pub desk: Desk,
     /// Where commands run.
     pub sandbox: Arc<dyn Sandbox>,
     /// The cascade of models.
     pub router: Arc<Router>,
-    /// The name of the first provider.
-    pub provider: String,
-    /// Whether a model answers or a recording is played back.
-    pub provenance: Provenance,
-    /// The database.
-    pub store: Store,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// What must not be shown.
-    pub redactor: Redactor,
-    /// The private root.
-    pub root: PathBuf,
-    /// Who this process is.
-    pub identity: Identity,
-    /// The operator's decisions.
-    pub settings: Settings,
 }
 
 /// What to do.
@@ -148,25 +113,38 @@ impl Sprint {
     /// When no run could begin, or its end could not be recorded. A run that began and failed is a
     /// report with that outcome.
     pub async fn run(&self, request: &SprintRequest) -> Result<SprintReport, SprintError> {
-        self.recover().await?;
+        self.desk.recover().await?;
         let run = RunId::generate();
-        let (considered, taken) = self.take(&run, request).await?;
+        let (considered, taken) = self.desk.take(&run, request).await?;
         let Some((chosen, hold)) = taken else {
             return Ok(self.nothing(considered));
         };
-        let place = RunPlace::make(&self.root, &run)?;
-        let begun = self.clock.monotonic();
+        let place = RunPlace::make(&self.desk.root, &run)?;
+        let begun = self.desk.clock.monotonic();
         self.begin(&run, &chosen, &hold).await?;
-        let outcome = match hold.while_held(self.work(&run, &chosen, &hold, &place)).await {
+        let outcome = match hold
+            .while_held(self.work(&run, &chosen, &hold, &place))
+            .await
+        {
             Ok(outcome) => outcome,
             Err(error) => self.failed(&run, error).await?,
         };
-        let duration = self.clock.monotonic().saturating_sub(begun);
+        let duration = self.desk.clock.monotonic().saturating_sub(begun);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.record(&run, EventKind::RunEnded { outcome, duration_ms }).await?;
-        let summary = self.close(&run, &place).await?;
-        if let Err(problem) = hold.release(&self.events(), &run).await {
-            self.record(&run, EventKind::Warned { problem }).await?;
+        self.desk
+            .record(
+                &run,
+                EventKind::RunEnded {
+                    outcome,
+                    duration_ms,
+                },
+            )
+            .await?;
+        let summary = self.desk.close(&run, &place).await?;
+        if let Err(problem) = hold.release(&self.desk.events(), &run).await {
+            self.desk
+                .record(&run, EventKind::Warned { problem })
+                .await?;
         }
         Ok(self.report(considered, summary))
     }
@@ -179,56 +157,66 @@ impl Sprint {
         hold: &Hold,
         place: &RunPlace,
     ) -> Result<Outcome, SprintError> {
-        let project = self.read_project(&chosen.base).await?;
+        let project = self.desk.read_project(&chosen.base).await?;
         let attempt = self.attempt(run, chosen, &project, place).await?;
         if let Some(outcome) = attempt.stopped {
             return Ok(outcome);
         }
-        let Some(commit) = attempt.commit else { return Ok(Outcome::NoChange) };
-        let reasons = self.reasons_against(&chosen.base, &commit).await?;
+        let Some(commit) = attempt.commit else {
+            return Ok(Outcome::NoChange);
+        };
+        let reasons = self.desk.reasons_against(&chosen.base, &commit).await?;
         if !reasons.is_empty() {
-            self.record(run, EventKind::PublicationBlocked { reasons }).await?;
+            self.desk
+                .record(run, EventKind::PublicationBlocked { reasons })
+                .await?;
             return Ok(Outcome::Blocked);
         }
-        let receipt = self.check(&commit, &project.check, &place.check_tree()).await?;
-        self.record(run, EventKind::CheckFinished { receipt: receipt.clone() }).await?;
-        self.publish(run, chosen, hold, &receipt, &attempt.report).await
+        let sandbox = self.sandbox.as_ref();
+        let checkout = place.check_tree();
+        let receipt = self
+            .desk
+            .check(sandbox, &commit, &project.check, &checkout)
+            .await?;
+        self.desk
+            .record(
+                run,
+                EventKind::CheckFinished {
+                    receipt: receipt.clone(),
+                },
+            )
+            .await?;
+        self.publish(run, chosen, hold, &receipt, &attempt.report)
+            .await
     }
 
     async fn begin(&self, run: &RunId, chosen: &Chosen, hold: &Hold) -> Result<(), SprintError> {
         let started = EventKind::RunStarted {
-            repo: self.repo.clone(),
+            repo: self.desk.repo.clone(),
             issue: chosen.issue.number,
-            title: self.presentable_line(&chosen.issue.title),
-            provider: self.provider.clone(),
-            provenance: self.provenance,
+            title: self.desk.presentable_line(&chosen.issue.title),
+            provider: self.router.first_provider().to_owned(),
+            provenance: self.router.provenance(),
             sandbox: self.sandbox.level(),
         };
-        self.record(run, started).await?;
-        self.record(run, hold.acquired_event()).await?;
+        self.desk.record(run, started).await?;
+        self.desk.record(run, hold.acquired_event()).await?;
         if let Some(problem) = chosen.issue.warning() {
-            self.record(run, EventKind::Warned { problem }).await?;
+            self.desk.record(run, EventKind::Warned { problem }).await?;
         }
         Ok(())
     }
 
     async fn failed(&self, run: &RunId, error: SprintError) -> Result<Outcome, SprintError> {
         if let SprintError::ClaimLost(reason) = error {
-            self.record(run, EventKind::ClaimLost { reason }).await?;
+            self.desk
+                .record(run, EventKind::ClaimLost { reason })
+                .await?;
             return Ok(Outcome::ClaimLost);
         }
-        Ok(Outcome::Failed { problem: error.problem() })
-    }
-
-    /// Writes the row of a run that ended, and clears its directory.
-    async fn close(&self, run: &RunId, place: &RunPlace) -> Result<RunSummary, SprintError> {
-        let Some(summary) = self.events().summary(run).await? else {
-            return Err(SprintError::NoReceipt { repo: self.repo.clone(), number: 0 });
-        };
-        results::append(&self.root, &summary)
-            .map_err(|source| SprintError::Place { path: self.root.clone(), source })?;
-        place.clear()?;
-        Ok(summary)
+        Ok(Outcome::Failed {
+            problem: error.problem(),
+        })
     }
 
     fn nothing(&self, choice: Choice) -> SprintReport {
@@ -240,7 +228,7 @@ impl Sprint {
             pull_request: None,
             check: None,
             outcome: None,
-            model: self.provenance.word(),
+            model: self.router.provenance().word(),
         }
     }
 
@@ -255,19 +243,5 @@ impl Sprint {
             outcome: summary.outcome,
             model: summary.provenance.word(),
         }
-    }
-
-    fn events(&self) -> EventLog {
-        self.store.log(Arc::clone(&self.clock))
-    }
-
-    async fn record(&self, run: &RunId, kind: EventKind) -> Result<(), Problem> {
-        self.events().append(Some(run), kind).await.map(drop)
-    }
-
-    fn presentable_line(&self, text: &str) -> String {
-        const TITLE_BYTES: usize = 200;
-        let line = self.redactor.redact(&timmy_core::text::clean_line(text));
-        timmy_core::text::bound(&line, TITLE_BYTES).into_owned()
     }
 }

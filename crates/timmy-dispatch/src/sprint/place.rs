@@ -37,7 +37,10 @@ impl RunPlace {
             Liveness::Dead(place) => Ok(place),
             Liveness::Alive => {
                 let source = io::Error::from(io::ErrorKind::ResourceBusy);
-                Err(SprintError::Place { path: directory(root, run), source })
+                Err(SprintError::Place {
+                    path: directory(root, run),
+                    source,
+                })
             }
         }
     }
@@ -45,9 +48,16 @@ impl RunPlace {
     /// Finds out whether the process of a run lives, by trying to take its lock.
     pub(super) fn look(root: &Path, run: &RunId) -> Result<Liveness, SprintError> {
         let path = directory(root, run);
-        let fail = |source| SprintError::Place { path: path.clone(), source };
+        let fail = |source| SprintError::Place {
+            path: path.clone(),
+            source,
+        };
         // Passable for the agent's own user when timmy runs as root; the tree below is its own.
-        DirBuilder::new().recursive(true).mode(0o711).create(&path).map_err(fail)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(&path)
+            .map_err(fail)?;
         let mut options = OpenOptions::new();
         options.create(true).write(true).truncate(false).mode(0o600);
         let lock = options.open(path.join(LOCK)).map_err(fail)?;
@@ -70,8 +80,10 @@ impl RunPlace {
 
     /// Removes the directory: the run has ended and this process holds its lock.
     pub(super) fn clear(&self) -> Result<(), SprintError> {
-        std::fs::remove_dir_all(&self.path)
-            .map_err(|source| SprintError::Place { path: self.path.clone(), source })
+        std::fs::remove_dir_all(&self.path).map_err(|source| SprintError::Place {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 

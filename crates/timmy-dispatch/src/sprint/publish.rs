@@ -12,6 +12,7 @@ use timmy_git::RefName;
 
 use super::Sprint;
 use super::consider::Chosen;
+use super::desk::Desk;
 use super::hold::Hold;
 use crate::error::SprintError;
 use crate::evidence::Evidence;
@@ -38,38 +39,42 @@ impl Sprint {
         receipt: &Receipt,
         report: &Report,
     ) -> Result<Outcome, SprintError> {
-        if !receipt.passed() && self.settings.publish.on_failed_check == FailedCheck::Nothing {
+        if !receipt.passed() && self.desk.settings.publish.on_failed_check == FailedCheck::Nothing {
             return Ok(Outcome::CheckFailed);
         }
         let branch: RefName = chosen.branch.parse().map_err(timmy_git::GitError::from)?;
         hold.publish(&branch, &receipt.commit).await?;
         let short = branch.branch().unwrap_or(branch.as_str()).to_owned();
-        let pushed =
-            EventKind::BranchPushed { branch: short.clone(), commit: receipt.commit.clone() };
-        self.record(run, pushed).await?;
+        let pushed = EventKind::BranchPushed {
+            branch: short.clone(),
+            commit: receipt.commit.clone(),
+        };
+        self.desk.record(run, pushed).await?;
         let evidence = Evidence {
             run,
             issue: chosen.issue.number,
             issue_title: &chosen.issue.title,
             receipt,
-            provenance: self.provenance,
-            provider: &self.provider,
+            provenance: self.router.provenance(),
+            provider: self.router.first_provider(),
             steps: report.steps,
             usage: report.usage,
             summary: &report.summary,
             title: report.proposals.title.as_deref(),
             description: report.proposals.description.as_deref(),
         };
-        let comments = self.settings.publish.agent_comments;
+        let comments = self.desk.settings.publish.agent_comments;
         let offer = Offer {
             evidence,
             branch: &short,
             base_branch: &chosen.base_branch,
             comment: report.proposals.comment.as_deref().filter(|_| comments),
         };
-        self.offer(&offer).await
+        self.desk.offer(&offer).await
     }
+}
 
+impl Desk {
     /// Opens the pull request for a branch that is on the forge, or adopts the one that is open
     /// already, and tells the issue.
     pub(super) async fn offer(&self, offer: &Offer<'_>) -> Result<Outcome, SprintError> {
@@ -92,20 +97,26 @@ impl Sprint {
         };
         self.record(evidence.run, event).await?;
         self.tell_issue(offer, number).await?;
-        Ok(if draft { Outcome::Draft { number } } else { Outcome::PullRequest { number } })
+        Ok(if draft {
+            Outcome::Draft { number }
+        } else {
+            Outcome::PullRequest { number }
+        })
     }
 
     /// A comment that cannot be posted does not undo a pull request that is open.
-    async fn tell_issue(
-        &self,
-        offer: &Offer<'_>,
-        number: IssueNumber,
-    ) -> Result<(), SprintError> {
+    async fn tell_issue(&self, offer: &Offer<'_>, number: IssueNumber) -> Result<(), SprintError> {
         let evidence = &offer.evidence;
-        let body = self.redactor.redact(&evidence.comment(number, offer.comment));
+        let body = self
+            .redactor
+            .redact(&evidence.comment(number, offer.comment));
         let event = match self.forge.comment(&self.repo, evidence.issue, &body).await {
-            Ok(_) => EventKind::IssueCommented { issue: evidence.issue },
-            Err(error) => EventKind::Warned { problem: error.problem() },
+            Ok(_) => EventKind::IssueCommented {
+                issue: evidence.issue,
+            },
+            Err(error) => EventKind::Warned {
+                problem: error.problem(),
+            },
         };
         Ok(self.record(evidence.run, event).await?)
     }

@@ -12,7 +12,7 @@ use timmy_git::RefName;
 use timmy_git::RefPattern;
 use timmy_store::runs::RunSummary;
 
-use super::Sprint;
+use super::desk::Desk;
 use super::place::Liveness;
 use super::place::RunPlace;
 use super::publish::Offer;
@@ -22,7 +22,7 @@ use crate::evidence::Evidence;
 /// Runs of the past that are looked at. A dead one is closed by the next sprint that starts.
 const RUNS_LOOKED_AT: u32 = 200;
 
-impl Sprint {
+impl Desk {
     /// Closes every run of this repository whose process is gone.
     pub(super) async fn recover(&self) -> Result<(), SprintError> {
         let events = self.events();
@@ -31,7 +31,9 @@ impl Sprint {
                 continue;
             }
             let history = events.run(&started.run).await?;
-            let Some(summary) = RunSummary::fold(&history) else { continue };
+            let Some(summary) = RunSummary::fold(&history) else {
+                continue;
+            };
             if summary.outcome.is_some() {
                 continue;
             }
@@ -51,11 +53,22 @@ impl Sprint {
     ) -> Result<(), SprintError> {
         let duration_ms = summary.duration_ms;
         let outcome = match &summary.pull_request {
-            Some(link) if link.draft => Outcome::Draft { number: link.number },
-            Some(link) => Outcome::PullRequest { number: link.number },
+            Some(link) if link.draft => Outcome::Draft {
+                number: link.number,
+            },
+            Some(link) => Outcome::PullRequest {
+                number: link.number,
+            },
             None => self.carry_on(run, &summary, history).await?,
         };
-        self.record(run, EventKind::RunEnded { outcome, duration_ms }).await?;
+        self.record(
+            run,
+            EventKind::RunEnded {
+                outcome,
+                duration_ms,
+            },
+        )
+        .await?;
         self.close(run, place).await?;
         self.free_claim_of(run, summary.issue).await
     }
@@ -87,8 +100,12 @@ impl Sprint {
             title: None,
             description: None,
         };
-        let offer =
-            Offer { evidence, branch, base_branch: &told.base_branch, comment: None };
+        let offer = Offer {
+            evidence,
+            branch,
+            base_branch: &told.base_branch,
+            comment: None,
+        };
         self.offer(&offer).await
     }
 
@@ -98,10 +115,13 @@ impl Sprint {
         branch: &str,
         receipt: &timmy_core::Receipt,
     ) -> Result<bool, SprintError> {
-        let name: RefName =
-            format!("refs/heads/{branch}").parse().map_err(timmy_git::GitError::from)?;
+        let name: RefName = format!("refs/heads/{branch}")
+            .parse()
+            .map_err(timmy_git::GitError::from)?;
         let bare = self.bare().await?;
-        let found = bare.list_remote(&self.remote, &[RefPattern::Exact(name)]).await?;
+        let found = bare
+            .list_remote(&self.remote, &[RefPattern::Exact(name)])
+            .await?;
         Ok(found.iter().any(|(_, commit)| *commit == receipt.commit))
     }
 }
@@ -114,7 +134,10 @@ struct Told {
 
 impl Told {
     fn of(history: &[Event]) -> Self {
-        let mut told = Self { base_branch: String::new(), summary: String::new() };
+        let mut told = Self {
+            base_branch: String::new(),
+            summary: String::new(),
+        };
         for event in history {
             match &event.kind {
                 EventKind::WorkspaceReady { base_branch, .. } => {

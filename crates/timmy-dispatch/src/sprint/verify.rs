@@ -17,8 +17,9 @@ use timmy_git::Refspec;
 use timmy_git::Revision;
 use timmy_sandbox::Command;
 use timmy_sandbox::End;
+use timmy_sandbox::Sandbox;
 
-use super::Sprint;
+use super::desk::Desk;
 use super::place::RunPlace;
 use crate::error::SprintError;
 use crate::policy;
@@ -54,10 +55,11 @@ impl Verification {
     }
 }
 
-impl Sprint {
+impl Desk {
     /// Runs the check on a commit in a fresh checkout that no agent ever wrote to.
     pub(super) async fn check(
         &self,
+        sandbox: &dyn Sandbox,
         commit: &ObjectName,
         command: &str,
         checkout: &Path,
@@ -65,9 +67,9 @@ impl Sprint {
         let bare = self.bare().await?;
         let tree = bare.tree_of(commit).await?;
         bare.materialise(commit, checkout).await?;
-        self.sandbox.hand_over(checkout)?;
+        sandbox.hand_over(checkout)?;
         let both_streams = Command::shell(&format!("exec 2>&1\n{command}"));
-        let finished = self.sandbox.run(&self.policy(checkout), &both_streams).await?;
+        let finished = sandbox.run(&self.policy(checkout), &both_streams).await?;
         let output = finished.text(&self.redactor);
         Ok(Receipt {
             command: command.to_owned(),
@@ -84,6 +86,44 @@ impl Sprint {
         })
     }
 
+    /// Compares a pull request with the receipt of the run that made it, and runs the check again.
+    ///
+    /// # Errors
+    /// When no run of this log made it, or it cannot be fetched or checked.
+    pub async fn verify(
+        &self,
+        sandbox: &dyn Sandbox,
+        number: IssueNumber,
+    ) -> Result<Verification, SprintError> {
+        let no_receipt = || SprintError::NoReceipt {
+            repo: self.repo.clone(),
+            number,
+        };
+        let summary = self.run_of_pull(number).await?.ok_or_else(no_receipt)?;
+        let recorded = summary.receipt.ok_or_else(no_receipt)?;
+        let pull = self.forge.pull(&self.repo, number).await?;
+        let bare = self.bare().await?;
+        let branch: RefName = format!("refs/heads/{}", pull.head_branch)
+            .parse()
+            .map_err(timmy_git::GitError::from)?;
+        let head = self.fetch_branch(&bare, &branch).await?;
+        let place = RunPlace::make(&self.root, &RunId::generate())?;
+        let again = self
+            .check(sandbox, &head, &recorded.command, &place.check_tree())
+            .await;
+        place.clear()?;
+        let same_commit = recorded.commit == head;
+        Ok(Verification {
+            run: summary.run,
+            recorded,
+            head,
+            same_commit,
+            again: again?,
+        })
+    }
+}
+
+impl Desk {
     /// Every reason why a commit may not be published.
     pub(super) async fn reasons_against(
         &self,
@@ -95,37 +135,31 @@ impl Sprint {
         let patch = bare.patch(base, commit, PATCH_BYTES).await?;
         let mut links = Vec::new();
         for change in changes.iter().filter(|change| change.new_mode == SYMLINK) {
-            let target = bare.blob(commit, &change.path, LINK_BYTES).await?.unwrap_or_default();
-            links.push((change.path.clone(), String::from_utf8_lossy(&target).into_owned()));
+            let target = bare
+                .blob(commit, &change.path, LINK_BYTES)
+                .await?
+                .unwrap_or_default();
+            links.push((
+                change.path.clone(),
+                String::from_utf8_lossy(&target).into_owned(),
+            ));
         }
         let settings = &self.settings.publish;
-        Ok(policy::reasons_against(&changes, &patch, &links, settings, &self.redactor))
-    }
-
-    /// Compares a pull request with the receipt of the run that made it, and runs the check again.
-    ///
-    /// # Errors
-    /// When no run of this log made it, or it cannot be fetched or checked.
-    pub async fn verify(&self, number: IssueNumber) -> Result<Verification, SprintError> {
-        let no_receipt = || SprintError::NoReceipt { repo: self.repo.clone(), number };
-        let summary = self.run_of_pull(number).await?.ok_or_else(no_receipt)?;
-        let recorded = summary.receipt.ok_or_else(no_receipt)?;
-        let pull = self.forge.pull(&self.repo, number).await?;
-        let bare = self.bare().await?;
-        let branch: RefName = format!("refs/heads/{}", pull.head_branch)
-            .parse()
-            .map_err(timmy_git::GitError::from)?;
-        let head = self.fetch_branch(&bare, &branch).await?;
-        let place = RunPlace::make(&self.root, &RunId::generate())?;
-        let again = self.check(&head, &recorded.command, &place.check_tree()).await;
-        place.clear()?;
-        let same_commit = recorded.commit == head;
-        Ok(Verification { run: summary.run, recorded, head, same_commit, again: again? })
+        Ok(policy::reasons_against(
+            &changes,
+            &patch,
+            &links,
+            settings,
+            &self.redactor,
+        ))
     }
 
     /// The host's own copy of the repository.
     pub(super) async fn bare(&self) -> Result<BareRepository, SprintError> {
-        let path = self.root.join("repositories").join(format!("{}.git", self.repo));
+        let path = self
+            .root
+            .join("repositories")
+            .join(format!("{}.git", self.repo));
         Ok(BareRepository::open_or_init(&self.git, &path).await?)
     }
 
@@ -139,7 +173,10 @@ impl Sprint {
             repo: self.repo.clone(),
             branch: branch.branch().unwrap_or(branch.as_str()).to_owned(),
         };
-        match bare.fetch(&self.remote, &[Refspec::one(branch, branch)]).await {
+        match bare
+            .fetch(&self.remote, &[Refspec::one(branch, branch)])
+            .await
+        {
             Ok(()) => {}
             Err(GitError::NotFound { .. }) => return Err(missing()),
             Err(error) => return Err(error.into()),

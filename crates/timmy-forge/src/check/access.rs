@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use timmy_core::Clock;
+use timmy_git::Expect;
+use timmy_git::GitError;
+use timmy_git::PushStatus;
 
 use super::Bench;
 use super::MAIN;
@@ -125,8 +128,26 @@ pub(super) async fn archive(bench: &mut Bench) {
     bench
         .sheet
         .refused("a comment in an archived repository", &[504], refused);
+    let moved = push_late(bench).await;
+    bench.sheet.equal(
+        "a push to an archived repository moves anything",
+        false,
+        moved,
+    );
     let read = bench.client.issue(&bench.repo, 1).await;
     bench
         .sheet
         .equal("reading goes on", 1, read.map(|issue| issue.number));
+}
+
+async fn push_late(bench: &Bench) -> Result<bool, GitError> {
+    let late = bench.bare.empty_commit("too late", bench.now).await?;
+    let pushed = bench
+        .push(&[("refs/timmy/claims/9", Some(&late), Expect::Absent)])
+        .await;
+    match pushed {
+        Ok(results) => Ok(results.iter().any(PushStatus::done)),
+        Err(GitError::Forbidden { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

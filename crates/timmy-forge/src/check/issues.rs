@@ -1,5 +1,7 @@
 //! Listing issues: pages, labels, states.
 
+use serde_json::json;
+
 use super::Bench;
 use crate::error::ForgeError;
 use crate::forge::Forge;
@@ -47,6 +49,27 @@ pub(super) async fn check(bench: &mut Bench) {
         .sheet
         .equal("labels are told apart by case", vec![], other);
 
+    let double = json!({"name": "todo", "color": "#aabb00"});
+    let double = bench
+        .client
+        .raw_post(&bench.repo, &["labels"], double)
+        .await;
+    let made = match double {
+        Ok(()) => Ok(true),
+        Err(ForgeError::Conflict(_) | ForgeError::Validation(_)) => Ok(false),
+        Err(error) => Err(error),
+    };
+    bench
+        .sheet
+        .usual("a second label of one name is made", true, made);
+    let same = list(bench, StateFilter::Open, &["todo"]).await;
+    bench
+        .sheet
+        .equal("issues with a label that exists twice", vec![3, 2], same);
+    closing(bench).await;
+}
+
+async fn closing(bench: &mut Bench) {
     let closed = bench.client.close_issue(&bench.repo, ISSUES).await;
     if bench.sheet.done("an issue is closed", closed).is_some() {
         let closed = list(bench, StateFilter::Closed, &[]).await;

@@ -62,68 +62,12 @@ async fn push_main(bench: &Bench) -> Result<(ObjectName, Vec<PushStatus>), GitEr
 
 pub(super) async fn check(bench: &mut Bench) {
     wrong_token(bench).await;
-    let first = bench.bare.empty_commit("claim one", bench.now).await;
-    let second = bench.bare.empty_commit("claim two", bench.now).await;
-    let (Ok(first), Ok(second)) = (first, second) else {
+    let commits = claim_commits(bench).await;
+    let Some((first, second)) = bench.sheet.done("two claims are written", commits) else {
         return;
     };
-    let at = |commit: &ObjectName| Expect::At(commit.clone());
-    let created = bench.push(&[(CLAIM, Some(&first), Expect::Absent)]).await;
-    bench.sheet.equal(
-        "a claim ref is accepted",
-        vec![PushStatus::Created],
-        created,
-    );
-    let taken = bench.push(&[(CLAIM, Some(&second), Expect::Absent)]).await;
-    bench
-        .sheet
-        .equal("a second claim is stale", vec![PushStatus::Stale], taken);
-    let listed = claims(bench).await;
-    bench.sheet.equal(
-        "the claim is listed",
-        vec![first.short().to_owned()],
-        listed,
-    );
-    let takeover = bench.push(&[(CLAIM, Some(&second), at(&first))]).await;
-    bench.sheet.equal(
-        "a leased takeover moves it",
-        vec![PushStatus::Updated],
-        takeover,
-    );
-    let renewal = bench.push(&[(CLAIM, Some(&first), at(&first))]).await;
-    bench
-        .sheet
-        .equal("the old holder is stale", vec![PushStatus::Stale], renewal);
-
-    let published = bench
-        .push(&[
-            (CLAIM, Some(&first), at(&second)),
-            (BRANCH, Some(&first), Expect::Absent),
-        ])
-        .await;
-    let expected = vec![PushStatus::Updated, PushStatus::Created];
-    bench
-        .sheet
-        .equal("claim and branch move in one push", expected, published);
-    let fenced = bench
-        .push(&[
-            (CLAIM, Some(&second), at(&second)),
-            (LOST_BRANCH, Some(&second), Expect::Absent),
-        ])
-        .await;
-    let nothing = fenced.map(|results| results.iter().any(PushStatus::done));
-    bench
-        .sheet
-        .equal("a stale claim publishes anything", false, nothing);
-    let branch = bench.client.branch(&bench.repo, "timmy/1-1").await;
-    bench
-        .sheet
-        .equal("the published branch is there", first.clone(), branch);
-    let lost = bench.client.branch(&bench.repo, "timmy/1-2").await;
-    bench
-        .sheet
-        .refused("the fenced branch is not", &[501], lost);
-
+    claim(bench, &first, &second).await;
+    publish(bench, &first, &second).await;
     let removed = bench
         .push(&[(CLAIM, None, at(&first)), (BRANCH, None, at(&first))])
         .await;
@@ -133,6 +77,81 @@ pub(super) async fn check(bench: &mut Bench) {
         .equal("a leased delete removes them", expected, removed);
     let listed = claims(bench).await;
     bench.sheet.equal("no claim is left", vec![], listed);
+}
+
+async fn claim_commits(bench: &Bench) -> Result<(ObjectName, ObjectName), GitError> {
+    let first = bench.bare.empty_commit("claim one", bench.now).await?;
+    let second = bench.bare.empty_commit("claim two", bench.now).await?;
+    Ok((first, second))
+}
+
+fn at(commit: &ObjectName) -> Expect {
+    Expect::At(commit.clone())
+}
+
+/// Leaves the claim with `second`.
+async fn claim(bench: &mut Bench, first: &ObjectName, second: &ObjectName) {
+    let created = bench.push(&[(CLAIM, Some(first), Expect::Absent)]).await;
+    bench.sheet.equal(
+        "a claim ref is accepted",
+        vec![PushStatus::Created],
+        created,
+    );
+    let taken = bench.push(&[(CLAIM, Some(second), Expect::Absent)]).await;
+    bench
+        .sheet
+        .equal("a second claim is stale", vec![PushStatus::Stale], taken);
+    let listed = claims(bench).await;
+    bench.sheet.equal(
+        "the claim is listed",
+        vec![first.short().to_owned()],
+        listed,
+    );
+    let takeover = bench.push(&[(CLAIM, Some(second), at(first))]).await;
+    bench.sheet.equal(
+        "a leased takeover moves it",
+        vec![PushStatus::Updated],
+        takeover,
+    );
+    let renewal = bench.push(&[(CLAIM, Some(first), at(first))]).await;
+    bench
+        .sheet
+        .equal("the old holder is stale", vec![PushStatus::Stale], renewal);
+}
+
+/// Moves the claim to `first`, with a branch, and then fails to publish on a stale lease.
+async fn publish(bench: &mut Bench, first: &ObjectName, second: &ObjectName) {
+    let published = bench
+        .push(&[
+            (CLAIM, Some(first), at(second)),
+            (BRANCH, Some(first), Expect::Absent),
+        ])
+        .await;
+    let expected = vec![PushStatus::Updated, PushStatus::Created];
+    bench
+        .sheet
+        .equal("claim and branch move in one push", expected, published);
+    let fenced = bench
+        .push(&[
+            (CLAIM, Some(second), at(second)),
+            (LOST_BRANCH, Some(second), Expect::Absent),
+        ])
+        .await;
+    let nothing = fenced.map(|results| results.iter().any(PushStatus::done));
+    bench
+        .sheet
+        .equal("a stale claim publishes anything", false, nothing);
+    let branch = bench.client.branch(&bench.repo, "timmy/1-1").await;
+    let branch = branch.map(|tip| tip.short().to_owned());
+    bench.sheet.equal(
+        "the published branch is there",
+        first.short().to_owned(),
+        branch,
+    );
+    let lost = bench.client.branch(&bench.repo, "timmy/1-2").await;
+    bench
+        .sheet
+        .refused("the fenced branch is not", &[501], lost);
 }
 
 async fn claims(bench: &Bench) -> Result<Vec<String>, GitError> {

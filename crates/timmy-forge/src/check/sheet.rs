@@ -8,7 +8,7 @@ use timmy_core::Code;
 use timmy_core::Coded;
 use timmy_core::text;
 
-/// The longest text in a cell, in bytes.
+/// The longest text in a cell, in characters.
 const CELL_LIMIT: usize = 160;
 
 /// What one expectation came to.
@@ -57,7 +57,11 @@ impl Sheet {
     }
 
     fn row(&mut self, name: &'static str, expected: String, observed: &str, verdict: Verdict) {
-        let observed = text::bound(&text::clean_line(observed), CELL_LIMIT).into_owned();
+        let observed = text::clean_line(observed);
+        let observed = match observed.char_indices().nth(CELL_LIMIT) {
+            Some((cut, _)) => format!("{}\u{2026}", &observed[..cut]),
+            None => observed,
+        };
         self.rows.push(Row {
             name,
             expected,

@@ -5,15 +5,18 @@ use crate::error::ForgeError;
 use crate::forge::Forge;
 use crate::marker::mark;
 use crate::types::IssueState;
+use crate::types::NewIssue;
 
 const ISSUE: u64 = 1;
 const BLOCKED: u64 = 4;
 const BLOCKER: u64 = 5;
+const LONG_TEXT: usize = 1 << 20;
 
 pub(super) async fn check(bench: &mut Bench) {
     comments(bench).await;
     labels(bench).await;
     dependencies(bench).await;
+    long_text(bench).await;
 }
 
 async fn comments(bench: &mut Bench) {
@@ -69,6 +72,29 @@ async fn comments(bench: &mut Bench) {
     bench
         .sheet
         .refused("a comment on an issue that does not exist", &[501], missing);
+}
+
+async fn long_text(bench: &mut Bench) {
+    let new = NewIssue {
+        title: "Long".to_owned(),
+        body: "x".repeat(LONG_TEXT),
+        labels: Vec::new(),
+    };
+    let opened = bench.client.create_issue(&bench.repo, &new).await;
+    let Some(opened) = bench
+        .sheet
+        .done("an issue with 1 MiB of text is opened", opened)
+    else {
+        return;
+    };
+    let read = bench.client.issue(&bench.repo, opened.number).await;
+    let seen = read.map(|issue| (issue.body_bytes, issue.warning().is_some()));
+    let expected = (LONG_TEXT as u64, true);
+    bench
+        .sheet
+        .equal("it is read in part (bytes, warned)", expected, seen);
+    let closed = bench.client.close_issue(&bench.repo, opened.number).await;
+    bench.sheet.done("it is closed", closed);
 }
 
 async fn labels(bench: &mut Bench) {

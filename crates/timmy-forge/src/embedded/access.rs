@@ -182,12 +182,13 @@ impl<'a> Visit<'a> {
         format!("{}/api/v1/repos/{owner}/{name}", self.call.base)
     }
 
-    /// In whose name the forge commits.
-    pub(super) fn signature(&self) -> Result<Signature, Refusal> {
+    /// In whose name the forge commits, and when.
+    pub(super) fn signature(&self, bare: &Bare) -> Result<Signature, Refusal> {
         let user = self.user()?;
         Ok(Signature {
             name: user.name.clone(),
             email: email(&user.name),
+            date: bare.date(),
         })
     }
 }

@@ -20,6 +20,8 @@ use super::git::Signature;
 
 /// The branch of a repository that names none.
 pub(super) const DEFAULT_BRANCH: &str = "main";
+/// Lets git read a repository on this machine, which every other call may not.
+const FROM_DISK: &str = "protocol.file.allow=always";
 /// 160 bits, as many as a Gitea token has.
 const TOKEN_BYTES: usize = 20;
 
@@ -100,6 +102,7 @@ impl EmbeddedForge {
                 let author = Signature {
                     email: access::email(&owner),
                     name: owner,
+                    date: bare.date(),
                 };
                 commit_files(&bare, DEFAULT_BRANCH, &author, files).await
             }
@@ -116,19 +119,41 @@ impl EmbeddedForge {
         source: &Path,
     ) -> Result<(), EmbeddedError> {
         let (bare, _) = self.add_repository(new).await?;
-        let mut command = bare.command([
-            "-c",
-            "protocol.file.allow=always",
-            "fetch",
-            "--quiet",
-            "--no-write-fetch-head",
-            "--end-of-options",
-        ]);
-        command
+        let mut fetch =
+            bare.command(["-c", FROM_DISK, "fetch", "--quiet", "--no-write-fetch-head"]);
+        fetch
+            .arg("--end-of-options")
             .arg(source)
             .args(["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
-        let output = git::finish(command, &[]).await?;
-        git::succeeded("fetch", &output)
+        let output = git::finish(fetch, &[]).await?;
+        git::succeeded("fetch", &output)?;
+        let mut list = bare.command(["-c", FROM_DISK, "ls-remote", "--symref"]);
+        list.arg("--end-of-options").arg(source).arg("HEAD");
+        let output = git::finish(list, &[]).await?;
+        git::succeeded("ls-remote", &output)?;
+        match head_branch(&String::from_utf8_lossy(&output.stdout)) {
+            Some(branch) => self.set_default_branch(&new.name, &bare, branch).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn set_default_branch(
+        &self,
+        name: &RepoName,
+        bare: &Bare,
+        branch: &str,
+    ) -> Result<(), EmbeddedError> {
+        let bad_name = || EmbeddedError::BadName(branch.to_owned());
+        let reference = git::branch_ref(branch).ok_or_else(bad_name)?;
+        bare.succeed(["symbolic-ref", "HEAD", &reference]).await?;
+        let tables = &self.shared.tables;
+        let found = tables.repository(name.owner(), name.name()).await?;
+        let found = found.ok_or_else(|| EmbeddedError::Unknown(name.to_string()))?;
+        let edit = forge::RepositoryEdit {
+            default_branch: Some(branch.to_owned()),
+            ..forge::RepositoryEdit::default()
+        };
+        Ok(tables.edit_repository(found.id, edit).await?)
     }
 
     /// Lets a user into a repository.
@@ -181,6 +206,12 @@ impl EmbeddedForge {
     }
 }
 
+/// `ref: refs/heads/NAME TAB HEAD`, as `git ls-remote --symref` prints it first.
+fn head_branch(printed: &str) -> Option<&str> {
+    let target = printed.lines().next()?.strip_prefix("ref: refs/heads/")?;
+    Some(target.split_once('\t')?.0)
+}
+
 /// Puts one commit with these files on a branch that is not there yet, through a fast-import
 /// stream: no index, no working tree.
 pub(super) async fn commit_files(
@@ -201,11 +232,11 @@ pub(super) async fn commit_files(
         let name = String::from_utf8_lossy(&blob.stdout).trim().to_owned();
         tree.push(format!("M 100644 {name} {path}\n"));
     }
-    let now = bare.now();
-    let Signature { name, email } = author;
+    let Signature { name, email, date } = author;
+    let date = date.trim_start_matches('@');
     let message = "Initial commit\n";
     let stream = format!(
-        "commit {reference}\ncommitter {name} <{email}> {now} +0000\ndata {}\n{message}{}\n",
+        "commit {reference}\ncommitter {name} <{email}> {date}\ndata {}\n{message}{}\n",
         message.len(),
         tree.concat()
     );

@@ -16,6 +16,8 @@ use super::error::EmbeddedError;
 use super::git;
 use super::git::Bare;
 use super::git::Reference;
+use super::git::Signature;
+use super::merge_check;
 
 const HEADS: &str = "refs/heads/";
 /// What is printed of a commit: hash, tree, parents, author, committer, message.
@@ -26,10 +28,9 @@ const COMMIT_FORMAT: &str =
 pub(super) struct Commit {
     pub(super) name: String,
     tree: String,
-    parents: Vec<String>,
-    author: Value,
-    committer: Value,
-    date: String,
+    pub(super) parents: Vec<String>,
+    pub(super) author: Signature,
+    committer: Signature,
     pub(super) message: String,
 }
 
@@ -93,6 +94,7 @@ pub(super) async fn create(visit: &Visit<'_>) -> Answer {
     if !bare.move_reference(&reference, &absent, &old).await? {
         return conflict("The branch with the same name already exists.");
     }
+    merge_check::follow(visit.shared, &visit.repository, &[]).await?;
     let created = get(visit, new).await?;
     Ok(answer::with_status(created, StatusCode::CREATED))
 }
@@ -123,6 +125,7 @@ pub(super) async fn remove(visit: &Visit<'_>, branch: &str) -> Answer {
     if !bare.move_reference(&reference, &tip, "").await? {
         return Err(Refusal::said(StatusCode::CONFLICT, "the branch has moved"));
     }
+    merge_check::follow(visit.shared, &visit.repository, &[]).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
@@ -207,31 +210,45 @@ fn parse(fields: &[&str]) -> Option<Commit> {
         name: (*name).to_owned(),
         tree: (*tree).to_owned(),
         parents: parents.collect(),
-        author: json!({"name": author, "email": email, "date": date}),
-        committer: json!({"name": committer, "email": their_email, "date": their_date}),
-        date: (*their_date).to_owned(),
+        author: signature(author, email, date),
+        committer: signature(committer, their_email, their_date),
         message: (*message).to_owned(),
     })
+}
+
+/// git makes no commit for somebody without a name, but accepts such a commit when it is pushed.
+fn signature(name: &str, email: &str, date: &str) -> Signature {
+    Signature {
+        name: if name.is_empty() { "unknown" } else { name }.to_owned(),
+        email: email.to_owned(),
+        date: date.replace("+00:00", "Z"),
+    }
+}
+
+fn signature_shape(signature: &Signature) -> Value {
+    let Signature { name, email, date } = signature;
+    json!({"name": name, "email": email, "date": date})
 }
 
 pub(super) fn commit_shape(visit: &Visit<'_>, commit: &Commit) -> Value {
     let api = visit.api_url();
     let url = |name: &str| format!("{api}/git/commits/{name}");
-    let meta = |name: &String| json!({"sha": name, "url": url(name), "created": commit.date});
+    let meta =
+        |name: &String| json!({"sha": name, "url": url(name), "created": commit.committer.date});
     json!({
         "sha": commit.name,
         "url": url(&commit.name),
-        "created": commit.date,
+        "created": commit.committer.date,
         "html_url": format!("{}/commit/{}", visit.page_url(), commit.name),
         "commit": {
             "url": url(&commit.name),
-            "author": commit.author,
-            "committer": commit.committer,
+            "author": signature_shape(&commit.author),
+            "committer": signature_shape(&commit.committer),
             "message": commit.message,
             "tree": {
                 "sha": commit.tree,
                 "url": format!("{api}/git/trees/{}", commit.tree),
-                "created": commit.date,
+                "created": commit.committer.date,
             },
         },
         "author": null,
@@ -248,9 +265,9 @@ async fn branch_shape(visit: &Visit<'_>, bare: &Bare, head: &Reference) -> Resul
             "id": commit.name,
             "message": commit.message,
             "url": format!("{}/commit/{}", visit.page_url(), commit.name),
-            "author": commit.author,
-            "committer": commit.committer,
-            "timestamp": commit.date,
+            "author": signature_shape(&commit.author),
+            "committer": signature_shape(&commit.committer),
+            "timestamp": commit.committer.date,
         },
         "protected": false,
         "required_approvals": 0,

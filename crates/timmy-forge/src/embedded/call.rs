@@ -115,37 +115,30 @@ impl Call {
 
     fn links(&self, total: i64) -> String {
         let page = self.page();
-        let last = total.div_ceil_of(page.size);
+        let last = total / page.size + i64::from(total % page.size != 0);
+        let number = page.number.min(last);
         let mut links = Vec::new();
-        if page.number < last {
-            links.push(self.link(page.number + 1, "next"));
+        if number < last {
+            links.push(self.link(number + 1, "next"));
             links.push(self.link(last, "last"));
         }
-        if page.number > 1 && last > 1 {
+        if number > 1 {
             links.push(self.link(1, "first"));
-            links.push(self.link((page.number - 1).min(last), "prev"));
+            links.push(self.link(number - 1, "prev"));
         }
         links.join(",")
     }
 
     fn link(&self, page: i64, relation: &str) -> String {
+        let page = page.to_string();
         let others = self.query.iter().filter(|(key, _)| key != "page");
+        let others = others.map(|(key, value)| (key.as_str(), value.as_str()));
+        let mut pairs: Vec<_> = others.chain([("page", page.as_str())]).collect();
+        pairs.sort_unstable();
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query
-            .extend_pairs(others)
-            .append_pair("page", &page.to_string());
+        query.extend_pairs(pairs);
         let (base, path, query) = (&self.base, &self.path, query.finish());
         format!("<{base}{path}?{query}>; rel=\"{relation}\"")
-    }
-}
-
-trait DivideUp {
-    fn div_ceil_of(self, size: i64) -> i64;
-}
-
-impl DivideUp for i64 {
-    fn div_ceil_of(self, size: i64) -> i64 {
-        (self / size) + i64::from(self % size != 0)
     }
 }
 
@@ -175,7 +168,7 @@ mod tests {
         assert_eq!(50, call.page().size);
         let response = call.list(&[0; 50], 61);
         assert_eq!("61", header(&response, "x-total-count"));
-        let url = "http://forge:1/api/v1/repos/o/r/issues?limit=100&state=open&page=2";
+        let url = "http://forge:1/api/v1/repos/o/r/issues?limit=100&page=2&state=open";
         assert_eq!(
             format!("<{url}>; rel=\"next\",<{url}>; rel=\"last\""),
             header(&response, "link")

@@ -8,6 +8,7 @@ use timmy_core::Code;
 use timmy_core::Coded;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
+use timmy_git::GitError;
 use timmy_store::StoreError;
 
 /// The embedded forge could not do what was asked. Over HTTP a client sees status 500.
@@ -25,6 +26,9 @@ pub enum EmbeddedError {
     /// The git program cannot be started. The operator installs it.
     #[error("git cannot be started")]
     GitMissing(#[source] io::Error),
+    /// git's own private directory cannot be used. The operator mends its rights.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// git failed. A defect, a damaged repository or a full disk; nothing was half-written.
     #[error("git {command} failed: {said}")]
     GitFailed {
@@ -82,6 +86,7 @@ impl Coded for EmbeddedError {
                 .fix("use letters, digits, '.', '_' and '-', and start with a letter or digit"),
             Self::Unknown(_) => Problem::new(Code::new(556), ExitStatus::NotFound, what)
                 .fix("check the spelling, or create it first"),
+            Self::Git(error) => error.problem(),
             Self::Store(error) => error.problem(),
         }
     }

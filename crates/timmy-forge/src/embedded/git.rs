@@ -7,12 +7,14 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use timmy_core::Clock;
 use timmy_core::ObjectName;
 use timmy_core::text;
+use timmy_git::BranchName;
+use timmy_git::Git;
+use timmy_git::RefName;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Child;
 use tokio::process::Command;
@@ -22,27 +24,20 @@ use super::error::EmbeddedError;
 /// The most of git's own words that go into an error, in bytes.
 const SAID_LIMIT: usize = 2000;
 
-/// Above every configuration file. Hooks never run; nobody writes to the refs of pull requests
-/// but the forge; what is pushed is checked; nothing runs in the background.
-const SETTINGS: [(&str, &str); 12] = [
-    ("core.hooksPath", "/dev/null"),
-    ("core.fsmonitor", "false"),
-    ("core.quotePath", "false"),
-    ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
+/// Beyond what every call of git gets. Nobody writes to the refs of pull requests but the forge;
+/// what is pushed is checked; a client may ask for any commit by name, and for a part.
+const SETTINGS: [(&str, &str); 5] = [
     ("receive.autogc", "false"),
     ("receive.fsckObjects", "true"),
     ("receive.hideRefs", "refs/pull"),
     ("uploadpack.allowAnySHA1InWant", "true"),
     ("uploadpack.allowFilter", "true"),
-    ("http.receivepack", "true"),
-    ("protocol.allow", "never"),
 ];
 
-/// The host's git program with nothing but what is written here in its environment.
+/// The host's git program as a server uses it.
 #[derive(Clone)]
 pub(super) struct GitProgram {
-    home: PathBuf,
+    git: Git,
     clock: Arc<dyn Clock>,
 }
 
@@ -53,38 +48,34 @@ pub(super) struct Output {
     pub(super) stderr: Vec<u8>,
 }
 
+impl Output {
+    pub(super) fn stderr_says(&self, words: &str) -> bool {
+        String::from_utf8_lossy(&self.stderr).contains(words)
+    }
+}
+
 impl GitProgram {
-    /// Uses `home` as an empty home directory.
-    pub(super) fn new(home: &Path, clock: Arc<dyn Clock>) -> Result<Self, EmbeddedError> {
-        make_directory(home)?;
-        let home = home.to_owned();
-        Ok(Self { home, clock })
+    /// Uses `private` for an empty home directory and an empty configuration file.
+    pub(super) fn new(private: &Path, clock: Arc<dyn Clock>) -> Result<Self, EmbeddedError> {
+        make_directory(private)?;
+        let git = Git::new(private)?;
+        Ok(Self { git, clock })
     }
 
     /// A call of git, its three streams piped. Dropping the child ends it.
-    pub(super) fn command(&self, directory: &Path) -> Command {
-        let mut command = Command::new("git");
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", &self.home)
-            .env("LC_ALL", "C.UTF-8")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_ATTR_NOSYSTEM", "1")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_CONFIG_COUNT", SETTINGS.len().to_string())
-            .current_dir(directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        for (index, (key, value)) in SETTINGS.iter().enumerate() {
-            command
-                .env(format!("GIT_CONFIG_KEY_{index}"), key)
-                .env(format!("GIT_CONFIG_VALUE_{index}"), value);
-        }
-        command
+    fn command<I, A>(&self, bare: &Path, arguments: I) -> Command
+    where
+        I: IntoIterator<Item = A>,
+        A: AsRef<OsStr>,
+    {
+        let settings = SETTINGS.map(|(key, value)| ["-c".into(), format!("{key}={value}").into()]);
+        let mut all: Vec<OsString> = settings.concat();
+        all.extend(
+            arguments
+                .into_iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
+        self.git.command_in(bare, all)
     }
 }
 
@@ -126,6 +117,18 @@ pub(super) struct Bare {
 pub(super) struct Signature {
     pub(super) name: String,
     pub(super) email: String,
+    /// In a form that git reads: RFC 3339, or `@SECONDS +0000`.
+    pub(super) date: String,
+}
+
+/// A commit to be written.
+#[derive(Debug, Clone)]
+pub(super) struct NewCommit<'a> {
+    pub(super) tree: &'a str,
+    pub(super) parents: &'a [&'a str],
+    pub(super) author: &'a Signature,
+    pub(super) committer: &'a Signature,
+    pub(super) message: &'a str,
 }
 
 /// A ref and what it points at.
@@ -141,10 +144,6 @@ impl Bare {
         Self { git, path }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Makes it if it is not there: wholly or not at all.
     pub(super) async fn ensure(&self, default_branch: &str) -> Result<(), EmbeddedError> {
         if self.path.join("HEAD").exists() {
@@ -157,10 +156,8 @@ impl Bare {
             .tempdir_in(parent)
             .map_err(fail)?;
         let branch = format!("--initial-branch={default_branch}");
-        let mut command = self.git.command(fresh.path());
-        command
-            .args(["init", "--quiet", "--bare", "--template=", &branch, "--"])
-            .arg(fresh.path());
+        let arguments = ["init", "--quiet", "--bare", "--template=", &branch, "."];
+        let command = self.git.command(fresh.path(), arguments);
         let output = finish(command, &[]).await?;
         succeeded("init", &output)?;
         match fs::rename(fresh.path(), &self.path) {
@@ -188,9 +185,7 @@ impl Bare {
         &self,
         arguments: I,
     ) -> Command {
-        let mut command = self.git.command(&self.path);
-        command.env("GIT_DIR", &self.path).args(arguments);
-        command
+        self.git.command(&self.path, arguments)
     }
 
     /// Runs git to its end, whatever that is.
@@ -246,7 +241,7 @@ impl Bare {
     pub(super) async fn commit_at(&self, revision: &str) -> Result<Option<String>, EmbeddedError> {
         let is_name = (4..=64).contains(&revision.len())
             && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_name && !is_reference(revision) {
+        if !is_name && revision.parse::<RefName>().is_err() {
             return Ok(None);
         }
         let commit = format!("{revision}^{{commit}}");
@@ -276,39 +271,27 @@ impl Bare {
     }
 
     /// Writes a commit object and answers its name.
-    pub(super) async fn write_commit(
-        &self,
-        tree: &str,
-        parents: &[&str],
-        author: &Signature,
-        message: &str,
-    ) -> Result<String, EmbeddedError> {
+    pub(super) async fn write_commit(&self, new: &NewCommit<'_>) -> Result<String, EmbeddedError> {
         let mut command = self.command(["commit-tree", "-F", "-"]);
-        for parent in parents {
+        for parent in new.parents {
             command.args(["-p", parent]);
         }
-        command.arg(tree);
-        self.sign(&mut command, author);
-        let output = finish(command, message.as_bytes()).await?;
+        command
+            .arg(new.tree)
+            .env("GIT_AUTHOR_NAME", &new.author.name)
+            .env("GIT_AUTHOR_EMAIL", &new.author.email)
+            .env("GIT_AUTHOR_DATE", &new.author.date)
+            .env("GIT_COMMITTER_NAME", &new.committer.name)
+            .env("GIT_COMMITTER_EMAIL", &new.committer.email)
+            .env("GIT_COMMITTER_DATE", &new.committer.date);
+        let output = finish(command, new.message.as_bytes()).await?;
         succeeded("commit-tree", &output)?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Seconds since the Unix epoch by the forge's clock.
-    pub(super) fn now(&self) -> i64 {
-        self.git.clock.now().as_second()
-    }
-
-    /// Lets a call write commits in somebody's name, at the clock's time.
-    pub(super) fn sign(&self, command: &mut Command, author: &Signature) {
-        let date = format!("@{} +0000", self.now());
-        command
-            .env("GIT_AUTHOR_NAME", &author.name)
-            .env("GIT_AUTHOR_EMAIL", &author.email)
-            .env("GIT_AUTHOR_DATE", &date)
-            .env("GIT_COMMITTER_NAME", &author.name)
-            .env("GIT_COMMITTER_EMAIL", &author.email)
-            .env("GIT_COMMITTER_DATE", &date);
+    /// The forge's time as git reads it.
+    pub(super) fn date(&self) -> String {
+        format!("@{} +0000", self.git.clock.now().as_second())
     }
 }
 
@@ -324,29 +307,21 @@ pub(super) fn succeeded(subcommand: &str, output: &Output) -> Result<(), Embedde
     if output.code == 0 {
         return Ok(());
     }
+    Err(failed(subcommand, output))
+}
+
+pub(super) fn failed(subcommand: &str, output: &Output) -> EmbeddedError {
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(EmbeddedError::GitFailed {
+    EmbeddedError::GitFailed {
         command: subcommand.to_owned(),
         said: text::bound(&text::clean_line(&said), SAID_LIMIT).into_owned(),
-    })
+    }
 }
 
 /// `refs/heads/NAME`, if that is a ref's name.
 pub(super) fn branch_ref(name: &str) -> Option<String> {
-    let reference = format!("refs/heads/{name}");
-    (is_reference(&reference) && !name.starts_with('-') && name != "HEAD").then_some(reference)
-}
-
-/// The rules of git-check-ref-format(1).
-fn is_reference(name: &str) -> bool {
-    let bad_character = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
-    let bad_part = |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock");
-    name.starts_with("refs/")
-        && !name.contains(bad_character)
-        && !name.contains("..")
-        && !name.contains("@{")
-        && !name.ends_with('.')
-        && !name.split('/').any(bad_part)
+    let branch: BranchName = name.parse().ok()?;
+    Some(branch.reference().as_str().to_owned())
 }
 
 #[cfg(test)]

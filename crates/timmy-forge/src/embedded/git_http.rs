@@ -3,6 +3,7 @@
 //! The protocol is in gitprotocol-http(5). A push is read to its end before git sees it, a fetch is
 //! answered piece by piece while git makes it.
 
+use std::collections::HashMap;
 use std::io;
 use std::io::Read;
 use std::process::Stdio;
@@ -30,11 +31,13 @@ use super::access::Visit;
 use super::answer;
 use super::answer::Refusal;
 use super::answer::Response;
+use super::branches;
 use super::call::Call;
 use super::credentials::Scope;
 use super::error::EmbeddedError;
 use super::git;
 use super::git::Bare;
+use super::merge_check;
 
 /// The most that a compressed request may grow to: 1 GiB.
 const UNPACKED_LIMIT: u64 = 1 << 30;
@@ -140,7 +143,21 @@ impl Place<'_> {
         let body = unpacked(self.call).await?;
         let mut command = self.command(&bare, service);
         command.args(["--stateless-rpc", "."]);
+        let followed = !self
+            .shared
+            .tables
+            .open_pulls(repository.id)
+            .await?
+            .is_empty();
+        let before = match followed {
+            true => branches::tips(&bare).await?,
+            false => HashMap::new(),
+        };
         let output = git::finish(command, &body).await?;
+        if followed {
+            let moved = merge_check::moved(&before, &branches::tips(&bare).await?);
+            merge_check::follow(self.shared, &repository, &moved).await?;
+        }
         tracing::debug!(repository = repository.id, code = output.code, "push");
         Ok(git_response(service, "result", Bytes::from(output.stdout)))
     }
@@ -257,7 +274,8 @@ async fn pump(mut child: Child, body: Bytes, sender: mpsc::Sender<io::Result<Byt
         let fed = stdin.write_all(&body).await;
         tracing::trace!(?fed, "fed git");
     };
-    let passing = async {
+    // It owns its ends of both pipes: when the client is gone, git hears of it at once.
+    let passing = async move {
         let mut buffer = vec![0; PIECE];
         loop {
             let piece = match stdout.read(&mut buffer).await {

@@ -22,13 +22,24 @@ mod admin;
 mod answer;
 mod branches;
 mod call;
+mod changes;
+mod closing;
+mod comments;
 mod credentials;
+mod dependencies;
 mod error;
 mod faults;
 mod git;
 mod git_http;
+mod issues;
+mod labels;
+mod merge_check;
+mod merging;
+mod pulls;
 mod repositories;
+mod reviews;
 mod router;
+mod statuses;
 mod users;
 
 use std::path::Path;
@@ -41,6 +52,7 @@ use timmy_loopback::Reply;
 use timmy_loopback::Request;
 use timmy_store::Store;
 use timmy_store::forge::ForgeTables;
+use tokio::sync::Mutex;
 
 pub use admin::InitialCommit;
 pub use admin::NewRepository;
@@ -52,6 +64,7 @@ pub use faults::Gate;
 
 use self::git::Bare;
 use self::git::GitProgram;
+use self::merge_check::Checks;
 
 /// What the version route answers: the API level, and a suffix by which a client can tell this
 /// forge from a Gitea server.
@@ -66,10 +79,14 @@ pub struct EmbeddedForge {
 /// What every request uses.
 struct Shared {
     tables: ForgeTables,
-    clock: Arc<dyn Clock>,
     git: GitProgram,
     repositories: PathBuf,
     faults: Arc<Faults>,
+    checks: Checks,
+    /// Pull requests are brought in line with branches by one request at a time,
+    following: Mutex<()>,
+    /// and merged by one at a time.
+    merging: Mutex<()>,
 }
 
 impl Shared {
@@ -104,11 +121,13 @@ impl EmbeddedForge {
         git::make_directory(&repositories)?;
         Ok(Self {
             shared: Arc::new(Shared {
-                tables: ForgeTables::new(store, Arc::clone(&clock)),
-                clock,
+                tables: ForgeTables::new(store, clock),
                 git,
                 repositories,
                 faults,
+                checks: Checks::default(),
+                following: Mutex::new(()),
+                merging: Mutex::new(()),
             }),
         })
     }
@@ -120,9 +139,10 @@ impl Handler for EmbeddedForge {
         let shared = Arc::clone(&self.shared);
         // A client that goes away does not stop what it asked for half-way.
         let answering = async move {
+            let answer = Box::pin(router::answer(&shared, request));
             match fault {
-                Some(fault) => fault.around(router::answer(&shared, request)).await,
-                None => router::answer(&shared, request).await,
+                Some(fault) => fault.around(answer).await,
+                None => answer.await,
             }
         };
         tokio::spawn(answering).await.unwrap_or(Reply::Dropped)

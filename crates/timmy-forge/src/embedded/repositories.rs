@@ -81,7 +81,7 @@ pub(super) async fn create(shared: &Arc<Shared>, call: &Call, caller: &Caller) -
     if asked.auto_init {
         let readme = format!("# {}\n\n{}\n", asked.name, asked.description);
         let files = [("README.md".to_owned(), readme.into_bytes())];
-        admin::commit_files(&bare, default_branch, &visit.signature()?, &files).await?;
+        admin::commit_files(&bare, default_branch, &visit.signature(&bare)?, &files).await?;
     }
     let created = shape(&visit).await?;
     Ok(answer::json(StatusCode::CREATED, &created))

@@ -7,6 +7,8 @@ use http::StatusCode;
 use serde_json::json;
 use timmy_loopback::Reply;
 use timmy_loopback::Request;
+use timmy_store::forge::Issue;
+use timmy_store::forge::Pull;
 
 use super::Shared;
 use super::VERSION;
@@ -17,9 +19,19 @@ use super::answer::Answer;
 use super::answer::Refusal;
 use super::branches;
 use super::call::Call;
+use super::changes;
+use super::comments;
 use super::credentials::Category;
+use super::dependencies;
+use super::dependencies::Side;
 use super::git_http;
+use super::issues;
+use super::labels;
+use super::merging;
+use super::pulls;
 use super::repositories;
+use super::reviews;
+use super::statuses;
 use super::users;
 
 pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Reply {
@@ -29,6 +41,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Reply {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let answer = match segments.as_slice() {
         ["api", "v1", rest @ ..] => api(shared, &call, rest).await,
+        [owner, name, "pulls", number] if call.method == Method::GET => {
+            page(shared, &call, owner, name, number).await
+        }
         [owner, name, service @ ..] => {
             return git_http::answer(shared, &call, owner, name, service).await;
         }
@@ -70,6 +85,17 @@ async fn api(shared: &Arc<Shared>, call: &Call, path: &[&str]) -> Answer {
     }
 }
 
+/// The addresses in `diff_url` and `patch_url`. There are no other pages.
+async fn page(shared: &Arc<Shared>, call: &Call, owner: &str, name: &str, number: &str) -> Answer {
+    let caller = Caller::of(&shared.tables, &call.headers).await?;
+    caller.may_call(Category::Repository, &call.method)?;
+    let visit = Visit::new(shared, call, &caller, owner, name).await?;
+    match number.contains('.') {
+        true => pulls(&visit, &[number]).await,
+        false => Err(Refusal::Missing),
+    }
+}
+
 fn category(path: &[&str]) -> Category {
     match path.first() {
         Some(&"issues" | &"labels") => Category::Issue,
@@ -89,6 +115,107 @@ async fn repository(visit: &Visit<'_>, path: &[&str]) -> Answer {
             branches::references(visit, &rest.join("/")).await
         }
         (&Method::GET, ["git", "commits", revision]) => branches::commit(visit, revision).await,
+        (_, ["issues", rest @ ..]) => issues(visit, rest).await,
+        (_, ["labels", rest @ ..]) => label(visit, rest).await,
+        (_, ["pulls", rest @ ..]) => pulls(visit, rest).await,
+        (&Method::POST, ["statuses", sha]) => statuses::create(visit, sha).await,
+        (&Method::GET, ["statuses", sha]) => statuses::list(visit, sha).await,
+        (&Method::GET, ["commits", revision @ .., "status"]) => {
+            statuses::combined(visit, &revision.join("/")).await
+        }
+        (&Method::GET, ["commits", revision @ .., "statuses"]) => {
+            statuses::list(visit, &revision.join("/")).await
+        }
+        _ => Err(Refusal::Missing),
+    }
+}
+
+async fn label(visit: &Visit<'_>, path: &[&str]) -> Answer {
+    match (&visit.call.method, path) {
+        (&Method::GET, []) => labels::list(visit).await,
+        (&Method::POST, []) => labels::create(visit).await,
+        (&Method::GET, [id]) => labels::get(visit, id).await,
+        (&Method::PATCH, [id]) => labels::edit(visit, id).await,
+        (&Method::DELETE, [id]) => labels::remove(visit, id).await,
+        _ => Err(Refusal::Missing),
+    }
+}
+
+async fn issues(visit: &Visit<'_>, path: &[&str]) -> Answer {
+    match (&visit.call.method, path) {
+        (&Method::GET, []) => issues::list(visit).await,
+        (&Method::POST, []) => issues::create(visit).await,
+        (&Method::GET, ["comments", id]) => comments::get(visit, id).await,
+        (&Method::PATCH, ["comments", id]) => comments::edit(visit, id).await,
+        (&Method::DELETE, ["comments", id]) => comments::remove(visit, id).await,
+        (_, [number, rest @ ..]) => issue(visit, &issues::find(visit, number).await?, rest).await,
+        _ => Err(Refusal::Missing),
+    }
+}
+
+async fn issue(visit: &Visit<'_>, issue: &Issue, path: &[&str]) -> Answer {
+    let side = match path {
+        ["dependencies"] => Side::Dependencies,
+        _ => Side::Blocks,
+    };
+    match (&visit.call.method, path) {
+        (&Method::GET, []) => issues::get(visit, issue).await,
+        (&Method::PATCH, []) => issues::edit(visit, issue).await,
+        (&Method::GET, ["comments"]) => comments::list(visit, issue).await,
+        (&Method::POST, ["comments"]) => comments::create(visit, issue).await,
+        (&Method::GET, ["labels"]) => labels::of_issue(visit, issue).await,
+        (&Method::POST, ["labels"]) => labels::put(visit, issue).await,
+        (&Method::PUT, ["labels"]) => labels::replace(visit, issue).await,
+        (&Method::DELETE, ["labels"]) => labels::clear(visit, issue).await,
+        (&Method::DELETE, ["labels", id]) => labels::take(visit, issue, id).await,
+        (&Method::GET, ["dependencies" | "blocks"]) => dependencies::list(visit, issue, side).await,
+        (&Method::POST, ["dependencies" | "blocks"]) => {
+            dependencies::create(visit, issue, side).await
+        }
+        (&Method::DELETE, ["dependencies" | "blocks"]) => {
+            dependencies::remove(visit, issue, side).await
+        }
+        _ => Err(Refusal::Missing),
+    }
+}
+
+async fn pulls(visit: &Visit<'_>, path: &[&str]) -> Answer {
+    match (&visit.call.method, path) {
+        (&Method::GET, []) => pulls::list(visit).await,
+        (&Method::POST, []) => pulls::create(visit).await,
+        (_, [number, rest @ ..]) => match number.split_once('.') {
+            Some((number, form @ ("diff" | "patch"))) if rest.is_empty() => {
+                pull(visit, &pulls::find(visit, number).await?, &[form]).await
+            }
+            _ if pulls::is_number(number) => {
+                let found = pulls::find(visit, number).await?;
+                let found = merging::settle(visit, found).await?;
+                pull(visit, &found, rest).await
+            }
+            _ if visit.call.method == Method::GET && !rest.is_empty() => {
+                pulls::between(visit, number, &rest.join("/")).await
+            }
+            _ => Err(Refusal::Missing),
+        },
+        _ => Err(Refusal::Missing),
+    }
+}
+
+async fn pull(visit: &Visit<'_>, pull: &Pull, path: &[&str]) -> Answer {
+    match (&visit.call.method, path) {
+        (&Method::GET, []) => pulls::get(visit, pull).await,
+        (&Method::PATCH, []) => pulls::edit(visit, pull).await,
+        (&Method::GET, ["diff"]) => changes::diff(visit, pull).await,
+        (&Method::GET, ["patch"]) => changes::patch(visit, pull).await,
+        (&Method::GET, ["files"]) => changes::files(visit, pull).await,
+        (&Method::GET, ["commits"]) => changes::commits(visit, pull).await,
+        (&Method::GET, ["merge"]) => merging::is_merged(pull),
+        (&Method::POST, ["merge"]) => merging::merge(visit, pull).await,
+        (&Method::GET, ["reviews"]) => reviews::list(visit, pull).await,
+        (&Method::POST, ["reviews"]) => reviews::create(visit, pull).await,
+        (&Method::GET, head) => {
+            pulls::between(visit, &pull.issue.number.to_string(), &head.join("/")).await
+        }
         _ => Err(Refusal::Missing),
     }
 }

@@ -7,15 +7,15 @@ use http::Method;
 use http::header;
 use serde::de::DeserializeOwned;
 
-use super::http::Answer;
 use super::http::Call;
 use super::http::Http;
 use crate::error::ForgeError;
 
-/// What is asked for. A server that gives fewer says so in its headers.
-const PAGE_SIZE: &str = "50";
-/// A list that is longer than this many pages is not read.
-const PAGE_LIMIT: u32 = 200;
+/// What is asked for, one after the other when a page turns out too large to read. A server that
+/// gives fewer says so in its headers.
+const PAGE_SIZES: [u32; 3] = [50, 5, 1];
+/// A list that is longer than this is not read.
+const ITEM_LIMIT: u32 = 10_000;
 
 /// Something on a page, told apart by its id.
 pub(super) trait Listed: DeserializeOwned {
@@ -23,43 +23,69 @@ pub(super) trait Listed: DeserializeOwned {
 }
 
 /// All items of a list. How many pages there are is read off the headers, never off the length of a
-/// page: servers clamp it.
+/// page: servers clamp it. An item that is too large even alone is left out, so that it cannot hide
+/// all the others.
 pub(super) async fn all_pages<T: Listed>(
     http: &Http,
     segments: &[&str],
     query: &[(&str, &str)],
 ) -> Result<Vec<T>, ForgeError> {
+    for size in PAGE_SIZES {
+        if let Some(items) = pages_of(http, segments, query, size).await? {
+            return Ok(items);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// All items by pages of a size; `None` when one of several items is too large.
+async fn pages_of<T: Listed>(
+    http: &Http,
+    segments: &[&str],
+    query: &[(&str, &str)],
+    size: u32,
+) -> Result<Option<Vec<T>>, ForgeError> {
     let mut items = Vec::new();
     let mut seen = HashSet::new();
     let mut page = 1;
     loop {
-        let answer = http.read(&page_call(http, segments, query, page)).await?;
-        let found: Vec<T> = answer.json::<Option<Vec<T>>>()?.unwrap_or_default();
-        let before = seen.len();
-        // An item can move to the next page while pages are read.
-        items.extend(found.into_iter().filter(|item| seen.insert(item.id())));
-        let news = seen.len() - before;
-        match next_page(&answer.headers, page, seen.len(), news) {
-            Some(next) if next <= PAGE_LIMIT => page = next,
-            Some(_) => return Err(too_many(&answer)),
-            None => return Ok(items),
+        let call = page_call(http, segments, query, size, page);
+        let next = match http.read(&call).await {
+            Ok(answer) => {
+                let found: Vec<T> = answer.json::<Option<Vec<T>>>()?.unwrap_or_default();
+                let before = seen.len();
+                // An item can move to the next page while pages are read.
+                items.extend(found.into_iter().filter(|item| seen.insert(item.id())));
+                next_page(&answer.headers, page, seen.len(), seen.len() - before)
+            }
+            Err(ForgeError::TooLarge { .. }) if size > 1 => return Ok(None),
+            Err(ForgeError::TooLarge { what, .. }) => {
+                tracing::warn!(call = %call.name(), what, "an item is left out of a list");
+                Some(page + 1)
+            }
+            Err(error) => return Err(error),
+        };
+        match next {
+            Some(next) if next <= ITEM_LIMIT / size => page = next,
+            Some(_) => return Err(too_many(&call)),
+            None => return Ok(Some(items)),
         }
     }
 }
 
-fn page_call(http: &Http, segments: &[&str], query: &[(&str, &str)], page: u32) -> Call {
+fn page_call(http: &Http, segments: &[&str], query: &[(&str, &str)], size: u32, page: u32) -> Call {
     let mut call = http.call(Method::GET, segments);
     for (key, value) in query {
         call = call.query(key, value);
     }
-    call.query("limit", PAGE_SIZE)
+    call.query("limit", &size.to_string())
         .query("page", &page.to_string())
 }
 
-fn too_many(answer: &Answer) -> ForgeError {
+fn too_many(call: &Call) -> ForgeError {
     ForgeError::TooLarge {
-        call: answer.call.clone(),
-        what: format!("the list has more than {PAGE_LIMIT} pages"),
+        call: call.name(),
+        what: format!("the list is longer than {ITEM_LIMIT} items"),
     }
 }
 

@@ -104,4 +104,18 @@ impl GiteaClient {
         }
         self.http.read(&call).await?.json()
     }
+
+    /// A write just as it is, once.
+    pub(crate) async fn raw_post(
+        &self,
+        repo: &RepoName,
+        rest: &[&str],
+        body: serde_json::Value,
+    ) -> Result<(), ForgeError> {
+        let call = self
+            .http
+            .call(Method::POST, &in_repo(repo, rest))
+            .body(body);
+        self.http.write(&call).await.map(drop)
+    }
 }

@@ -18,6 +18,7 @@ use timmy_forge::embedded::NewRepository;
 use timmy_forge::embedded::Scope;
 use timmy_loopback::Server;
 use timmy_store::Store;
+use timmy_store::forge::ForgeTables;
 
 pub(crate) const ALL_SCOPES: [Scope; 3] =
     [Scope::WriteIssue, Scope::WriteRepository, Scope::WriteUser];
@@ -27,6 +28,7 @@ pub(crate) const ALL_SCOPES: [Scope; 3] =
 pub(crate) struct ForgeServer {
     pub(crate) forge: EmbeddedForge,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) tables: ForgeTables,
     pub(crate) bot: String,
     pub(crate) alice: String,
     pub(crate) directory: TempDir,
@@ -72,6 +74,8 @@ impl ForgeServer {
         let root = directory.path().join("home");
         let store = Store::open(&root).await.unwrap();
         let faults = Arc::new(Faults::default());
+        let clock = Arc::new(SystemClock::new());
+        let tables = ForgeTables::new(store.clone(), clock);
         let forge = EmbeddedForge::with_faults(
             store,
             &root.join("forge"),
@@ -103,6 +107,7 @@ impl ForgeServer {
         Self {
             forge,
             faults,
+            tables,
             bot,
             alice,
             directory,

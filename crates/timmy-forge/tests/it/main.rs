@@ -12,4 +12,5 @@ mod errors;
 mod forge_server;
 mod quirks;
 mod scripted;
+mod settled;
 mod writes;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 use serde_json::json;
@@ -79,6 +80,30 @@ async fn an_endless_list_is_given_up() {
         .unwrap_err();
     assert!(matches!(error, ForgeError::TooLarge { .. }), "{error}");
     assert_eq!(200, forge.asked().len());
+}
+
+#[tokio::test]
+async fn an_issue_too_large_to_read_does_not_hide_the_others() {
+    let body = "x".repeat(timmy_forge::ANSWER_LIMIT);
+    let giant = Bytes::from(json!([{"id": 1, "number": 1, "body": body}]).to_string());
+    let forge = Scripted::start(move |asked| {
+        if asked.line.ends_with("limit=1&page=2") {
+            return json(200, &issues([7], "todo"));
+        }
+        if asked.line.ends_with("limit=1&page=3") {
+            return json(200, &json!([]));
+        }
+        Reply::json(StatusCode::OK, giant.clone())
+    })
+    .await;
+    let client = forge.client();
+    let found = client
+        .issues(&repo(), &IssueFilter::default())
+        .await
+        .unwrap();
+    assert_eq!(vec![7], numbers(&found));
+    let error = client.issue(&repo(), 1).await.unwrap_err();
+    assert!(matches!(error, ForgeError::TooLarge { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -303,7 +328,7 @@ async fn an_answer_without_end_is_refused() {
     let forge = Scripted::start(|_| {
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         tokio::spawn(async move {
-            let piece = bytes::Bytes::from(vec![b'['; 1 << 20]);
+            let piece = Bytes::from(vec![b'['; 1 << 20]);
             while sender.send(Ok(piece.clone())).await.is_ok() {}
         });
         Reply::Streamed(http::Response::new(receiver))

@@ -49,6 +49,7 @@ async fn a_destroyed_repository_is_an_error_not_a_result() {
         "rm -rf .git; echo 'gitdir: /etc' > .git",
         "mv .git real; ln -s real .git; echo b > b",
         "rm -rf .git/objects/*",
+        "git init -q nested",
     ] {
         let workshop = Workshop::new(&BASE).await;
         workshop

@@ -7,6 +7,7 @@
 )]
 
 mod databases;
+mod forge;
 mod log;
 mod root;
 mod spending;

@@ -60,9 +60,9 @@ impl Coded for ConfigError {
     fn problem(&self) -> Problem {
         let problem = |code| Problem::new(code, ExitStatus::Refused, self.to_string());
         match self {
-            Self::Missing { path } => {
-                problem(Code::new(101)).at(path.display().to_string()).fix("run `timmy init`")
-            }
+            Self::Missing { path } => problem(Code::new(101))
+                .at(path.display().to_string())
+                .fix("run `timmy init`"),
             Self::Unreadable { path, .. } => problem(Code::new(102))
                 .at(path.display().to_string())
                 .fix("check that the file is yours and readable"),
@@ -79,7 +79,9 @@ impl Coded for ConfigError {
             Self::Incomplete { setting, .. } => problem(Code::new(105))
                 .at((*setting).to_owned())
                 .fix(format!("set {setting} in timmy.toml, or run `timmy init`")),
-            Self::NoHome(_) => problem(Code::new(106)).fix("set TIMMY_HOME to a directory of yours"),
+            Self::NoHome(_) => {
+                problem(Code::new(106)).fix("set TIMMY_HOME to a directory of yours")
+            }
         }
     }
 }

@@ -44,7 +44,12 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, ConfigError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => {
+            return Err(ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            });
+        }
     };
     let exists = text.is_some();
     let text = text.unwrap_or_default();
@@ -53,13 +58,15 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, ConfigError> {
         None => path.display().to_string(),
     };
     let line_of = |error: &toml::de::Error| {
-        error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count())
+        error
+            .span()
+            .map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count())
     };
     // The file alone first: only then do errors know their line.
     toml::from_str::<Config>(&text)
         .map_err(|error| refine(error.message(), place(line_of(&error))))?;
-    let file: Table = toml::from_str(&text)
-        .map_err(|error| refine(error.message(), place(line_of(&error))))?;
+    let file: Table =
+        toml::from_str(&text).map_err(|error| refine(error.message(), place(line_of(&error))))?;
     let environment = environment(std::env::vars());
     let mut merged = file.clone();
     for (keys, value, variable) in &environment {
@@ -67,12 +74,20 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, ConfigError> {
         Config::try_from_table(merged.clone()).map_err(|error| refine(&error, variable.clone()))?;
     }
     let config = Config::try_from_table(merged).map_err(|error| refine(&error, place(None)))?;
-    Ok(Loaded { config, path: path.to_owned(), exists, file, environment })
+    Ok(Loaded {
+        config,
+        path: path.to_owned(),
+        exists,
+        file,
+        environment,
+    })
 }
 
 impl Config {
     fn try_from_table(table: Table) -> Result<Self, String> {
-        Value::Table(table).try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+        Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| error.message().to_owned())
     }
 }
 
@@ -82,7 +97,9 @@ impl Loaded {
         if self.exists || !self.environment.is_empty() {
             return Ok(&self.config);
         }
-        Err(ConfigError::Missing { path: self.path.clone() })
+        Err(ConfigError::Missing {
+            path: self.path.clone(),
+        })
     }
 
     /// Every value with its source, by name.
@@ -111,7 +128,11 @@ impl Loaded {
 
     fn source(&self, keys: &[String]) -> String {
         let set_here = |set: &[String]| keys.starts_with(set);
-        if let Some((_, _, variable)) = self.environment.iter().rev().find(|(set, ..)| set_here(set))
+        if let Some((_, _, variable)) = self
+            .environment
+            .iter()
+            .rev()
+            .find(|(set, ..)| set_here(set))
         {
             return variable.clone();
         }
@@ -133,8 +154,11 @@ fn environment(
 ) -> Vec<(Vec<String>, Value, String)> {
     let mut found: Vec<_> = variables
         .filter_map(|(name, text)| {
-            let keys: Vec<String> =
-                name.strip_prefix(PREFIX)?.split("__").map(str::to_lowercase).collect();
+            let keys: Vec<String> = name
+                .strip_prefix(PREFIX)?
+                .split("__")
+                .map(str::to_lowercase)
+                .collect();
             Some((keys, value(&text), name))
         })
         .collect();
@@ -150,10 +174,14 @@ fn value(text: &str) -> Value {
 }
 
 fn set(table: &mut Table, keys: &[String], value: Value) {
-    let Some((last, parents)) = keys.split_last() else { return };
+    let Some((last, parents)) = keys.split_last() else {
+        return;
+    };
     let mut at = table;
     for key in parents {
-        let entry = at.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
+        let entry = at
+            .entry(key.clone())
+            .or_insert_with(|| Value::Table(Table::new()));
         if !entry.is_table() {
             *entry = Value::Table(Table::new());
         }
@@ -172,9 +200,16 @@ fn refine(message: &str, place: String) -> ConfigError {
         && let Some(key) = quoted.next()
     {
         let nearest = nearest(key, quoted);
-        return ConfigError::UnknownKey { place, key: key.to_owned(), nearest };
+        return ConfigError::UnknownKey {
+            place,
+            key: key.to_owned(),
+            nearest,
+        };
     }
-    ConfigError::Wrong { place, reason: text::clean_line(message) }
+    ConfigError::Wrong {
+        place,
+        reason: text::clean_line(message),
+    }
 }
 
 /// The candidate that takes the fewest edits, if it is not farther than half of the word.
@@ -200,7 +235,12 @@ mod tests {
     #[test]
     fn a_misspelt_key_names_its_line_and_the_nearest_one() {
         let (_directory, path) = write("[forge]\nkind = \"gitea\"\n\n[agent]\nstep = 3\n");
-        let Err(ConfigError::UnknownKey { place, key, nearest }) = load(&path) else {
+        let Err(ConfigError::UnknownKey {
+            place,
+            key,
+            nearest,
+        }) = load(&path)
+        else {
             panic!("the key was accepted");
         };
         assert!(place.ends_with("timmy.toml:5"), "{place}");
@@ -221,7 +261,12 @@ mod tests {
         let (_directory, path) = write("[agent]\nsteps = 3\n");
         let explained = load(&path).unwrap().explain();
         let source = |setting: &str| {
-            explained.iter().find(|value| value.setting == setting).unwrap().source.clone()
+            explained
+                .iter()
+                .find(|value| value.setting == setting)
+                .unwrap()
+                .source
+                .clone()
         };
         assert_eq!(path.display().to_string(), source("agent.steps"));
         assert_eq!("default", source("agent.seconds"));
@@ -229,10 +274,17 @@ mod tests {
 
     #[test]
     fn variables_are_read_as_toml_or_as_text() {
-        let variables = [("TIMMY__AGENT__STEPS", "7"), ("TIMMY__FORGE__USER", "robot"), ("TIMMY", "x")];
+        let variables = [
+            ("TIMMY__AGENT__STEPS", "7"),
+            ("TIMMY__FORGE__USER", "robot"),
+            ("TIMMY", "x"),
+        ];
         let variables = variables.map(|(name, text)| (name.to_owned(), text.to_owned()));
         let found = environment(variables.into_iter());
-        let values: Vec<_> = found.iter().map(|(keys, value, _)| (keys.join("."), value)).collect();
+        let values: Vec<_> = found
+            .iter()
+            .map(|(keys, value, _)| (keys.join("."), value))
+            .collect();
         assert_eq!(
             vec![
                 ("agent.steps".to_owned(), &Value::Integer(7)),

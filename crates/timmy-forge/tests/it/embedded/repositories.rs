@@ -1,8 +1,12 @@
 //! Repositories, branches, refs and commits.
 
 use serde_json::json;
+use timmy_forge::embedded::EmbeddedError;
+use timmy_forge::embedded::InitialCommit;
+use timmy_forge::embedded::NewRepository;
 
 use crate::forge_server::ForgeServer;
+use crate::forge_server::git;
 
 #[tokio::test]
 async fn a_repository_is_made_once() {
@@ -140,4 +144,47 @@ async fn refs_match_by_prefix_and_commits_can_be_read() {
             .await
             .status
     );
+}
+
+#[tokio::test]
+async fn a_local_repository_is_imported_with_its_default_branch() {
+    let server = ForgeServer::start().await;
+    let clone = server.clone_project("one").await;
+    clone.run(&["checkout", "-q", "-b", "trunk"]).await;
+    clone.run(&["branch", "-q", "-D", "main"]).await;
+    clone.run(&["tag", "v1"]).await;
+    let new = NewRepository {
+        name: "bot/imported".parse().unwrap(),
+        description: String::new(),
+        private: false,
+        content: InitialCommit::Empty,
+    };
+    server
+        .forge
+        .import_repository(&new, &clone.path)
+        .await
+        .unwrap();
+    let imported = server.get("/repos/bot/imported").await.json();
+    assert_eq!(
+        json!(["trunk", false]),
+        json!([imported["default_branch"], imported["empty"]])
+    );
+    let head = clone.run(&["rev-parse", "HEAD"]).await;
+    let url = format!("{}/bot/imported", server.url());
+    let listed = git(server.directory.path(), "", &["ls-remote", &url]).await;
+    assert_eq!(
+        format!("{head}\tHEAD\n{head}\trefs/heads/trunk\n{head}\trefs/tags/v1\n"),
+        listed.said
+    );
+    let again = server.forge.import_repository(&new, &clone.path).await;
+    assert!(matches!(again, Err(EmbeddedError::Exists(_))), "{again:?}");
+    let names: Vec<String> = server
+        .forge
+        .repositories()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|repository| repository.name)
+        .collect();
+    assert_eq!(vec!["project", "imported"], names);
 }

@@ -1,0 +1,74 @@
+//! `timmy explain` and `timmy prompt`.
+
+use serde_json::json;
+use timmy_core::Code;
+use timmy_core::ExitStatus;
+use timmy_core::Problem;
+
+use super::Ended;
+use super::told;
+use crate::cli::IssueReference;
+use crate::error_pages;
+use crate::host::Host;
+use crate::output;
+use crate::output::Form;
+
+/// The page of an error code.
+pub(super) fn code(json: bool, code: Code) -> Ended {
+    let page = error_pages::page(code)?;
+    match json {
+        true => output::json(&json!({ "code": code, "page": page }))?,
+        false => output::line(page.trim_end())?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Every selection rule with its answer about one issue.
+pub(super) async fn issue(host: &Host, subject: &str) -> Ended {
+    let reference: IssueReference = subject.parse().map_err(|reason: String| {
+        Problem::new(Code::new(111), ExitStatus::Usage, reason)
+            .at(format!(
+                "timmy explain {}",
+                timmy_core::text::clean_line(subject)
+            ))
+            .fix("give an error code such as TIMMY-0301, or an issue such as owner/name#12")
+    })?;
+    let repo = host.repo_of(&reference)?;
+    let store = host.store().await?;
+    let connection = host.connect(&store).await?;
+    let desk = host.desk(&repo, store, &connection, &[]).await?;
+    let explanation = desk.explain(reference.number).await.map_err(told)?;
+    if host.form == Form::Json {
+        output::json(&explanation)?;
+        return Ok(ExitStatus::Success);
+    }
+    let verdict = if explanation.workable {
+        "a sprint would take it"
+    } else {
+        "it is passed over"
+    };
+    output::line(&format!(
+        "{repo}#{} {}: {verdict}",
+        explanation.issue, explanation.title
+    ))?;
+    let rows = explanation.answers.into_iter().map(|answer| {
+        let mark = answer.passed.map_or("-".to_owned(), output::mark);
+        vec![answer.rule.to_owned(), mark, answer.finding]
+    });
+    output::line(&output::table(&["rule", "", "finding"], rows.collect()))?;
+    Ok(ExitStatus::Success)
+}
+
+/// The self-contained prompt for an issue.
+pub(super) async fn prompt(host: &Host, reference: &IssueReference) -> Ended {
+    let repo = host.repo_of(reference)?;
+    let store = host.store().await?;
+    let connection = host.connect(&store).await?;
+    let desk = host.desk(&repo, store, &connection, &[]).await?;
+    let prompt = desk.prompt_for(reference.number).await.map_err(told)?;
+    match host.form {
+        Form::Human => output::line(prompt.trim_end())?,
+        Form::Json => output::json(&json!({ "prompt": prompt }))?,
+    }
+    Ok(ExitStatus::Success)
+}

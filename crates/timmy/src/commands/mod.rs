@@ -1,0 +1,65 @@
+//! One module a command.
+
+mod config;
+mod demo;
+mod doctor;
+mod events;
+mod explain;
+mod forge;
+mod init;
+mod issues;
+mod pulls;
+mod report;
+mod runs;
+mod sprint;
+mod work;
+
+use clap::CommandFactory;
+use timmy_core::Coded;
+use timmy_core::ExitStatus;
+use timmy_core::Problem;
+
+use crate::cli::Cli;
+use crate::cli::Command;
+use crate::host::Host;
+
+/// How a command ends when nothing went wrong on the way.
+pub(crate) type Ended = Result<ExitStatus, Problem>;
+
+/// Runs the command that was asked for.
+pub(crate) async fn run(cli: &Cli) -> Ended {
+    if let Command::Completions { shell } = &cli.command {
+        clap_complete::generate(*shell, &mut Cli::command(), "timmy", &mut std::io::stdout());
+        return Ok(ExitStatus::Success);
+    }
+    if let Command::Explain { subject } = &cli.command
+        && let Ok(code) = subject.parse()
+    {
+        return explain::code(cli.json, code);
+    }
+    let host = Host::new(cli)?;
+    match &cli.command {
+        Command::Init(arguments) => init::run(&host, arguments).await,
+        Command::Doctor => doctor::run(&host).await,
+        Command::Sprint(arguments) => sprint::run(&host, arguments).await,
+        Command::Explain { subject } => explain::issue(&host, subject).await,
+        Command::Prompt { issue } => explain::prompt(&host, issue).await,
+        Command::Runs { limit } => runs::list(&host, *limit).await,
+        Command::Show { run } => runs::show(&host, run).await,
+        Command::Report { since } => report::run(&host, *since).await,
+        Command::Issues(arguments) => issues::run(&host, arguments).await,
+        Command::Pr { command } => pulls::run(&host, command).await,
+        Command::Verify { pull } => pulls::verify(&host, pull).await,
+        Command::Events(arguments) => events::run(&host, arguments).await,
+        Command::Forge { command } => forge::run(&host, command).await,
+        Command::Work(arguments) => work::run(&host, arguments).await,
+        Command::Config { command } => config::run(&host, command),
+        Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Completions { .. } => Ok(ExitStatus::Success),
+    }
+}
+
+/// Turns an error of a part into what a person is told.
+pub(crate) fn told(error: impl Coded) -> Problem {
+    error.problem()
+}

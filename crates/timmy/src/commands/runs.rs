@@ -1,0 +1,209 @@
+//! `timmy runs` and `timmy show`.
+
+use timmy_core::Event;
+use timmy_core::EventKind;
+use timmy_core::ExitStatus;
+use timmy_core::Problem;
+use timmy_core::event::Outcome;
+use timmy_core::text;
+use timmy_store::runs::RunSummary;
+
+use super::Ended;
+use super::events::find_run;
+use super::told;
+use crate::host::Host;
+use crate::output;
+use crate::output::Form;
+
+/// The most bytes of a tool's result that are shown.
+const RESULT_BYTES: usize = 400;
+
+pub(super) async fn list(host: &Host, limit: u32) -> Ended {
+    let log = host.log().await?;
+    let mut summaries = Vec::new();
+    for run in log.run_ids(limit).await.map_err(told)? {
+        summaries.extend(log.summary(&run).await.map_err(told)?);
+    }
+    if host.form == Form::Json {
+        output::json(&summaries)?;
+        return Ok(ExitStatus::Success);
+    }
+    if summaries.is_empty() {
+        output::talk("no runs yet; `timmy sprint` makes one");
+        return Ok(ExitStatus::Success);
+    }
+    let rows = summaries.iter().map(row).collect();
+    let header = [
+        "run",
+        "started",
+        "issue",
+        "outcome",
+        "pull request",
+        "check",
+        "model",
+        "took",
+    ];
+    output::line(&output::table(&header, rows))?;
+    Ok(ExitStatus::Success)
+}
+
+fn row(run: &RunSummary) -> Vec<String> {
+    let exit_code = run.receipt.as_ref().map(|receipt| receipt.exit_code);
+    vec![
+        run.run.short().to_owned(),
+        run.started.strftime("%Y-%m-%d %H:%M").to_string(),
+        format!("{}#{}", run.repo, run.issue),
+        outcome(run),
+        run.pull_request
+            .as_ref()
+            .map(|pull| format!("#{}", pull.number))
+            .unwrap_or_default(),
+        match exit_code {
+            None => String::new(),
+            Some(None) => "no exit code".to_owned(),
+            Some(Some(code)) => format!("exit {code}"),
+        },
+        format!("{} ({})", run.provider, run.provenance.word()),
+        output::duration(run.duration_ms),
+    ]
+}
+
+/// The outcome in words. A run without an end is working, or its process was killed.
+pub(super) fn outcome(run: &RunSummary) -> String {
+    match &run.outcome {
+        None => "no end yet".to_owned(),
+        Some(outcome) => outcome.word().replace('_', " "),
+    }
+}
+
+pub(super) async fn show(host: &Host, named: &str) -> Ended {
+    let log = host.log().await?;
+    let run = find_run(&log, named).await?;
+    let events = log.run(&run).await.map_err(told)?;
+    let Some(summary) = RunSummary::fold(&events) else {
+        return Ok(ExitStatus::NotFound);
+    };
+    if host.form == Form::Json {
+        output::json(&serde_json::json!({ "run": summary, "events": events }))?;
+        return Ok(ExitStatus::Success);
+    }
+    output::line(&format!(
+        "run {} on {}#{}",
+        summary.run, summary.repo, summary.issue
+    ))?;
+    output::line(&format!("  {}", summary.title))?;
+    output::line(&format!(
+        "  {} in {}, {} model calls, {} + {} tokens, {}, sandbox {}, model {} ({})",
+        outcome(&summary),
+        output::duration(summary.duration_ms),
+        summary.model_calls,
+        summary.usage.input_tokens,
+        summary.usage.output_tokens,
+        summary.usage.cost,
+        summary.sandbox.word(),
+        summary.provider,
+        summary.provenance.word(),
+    ))?;
+    for event in &events {
+        show_event(event)?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn show_event(event: &Event) -> Result<(), Problem> {
+    let at = event.at.strftime("%H:%M:%S");
+    for (index, line) in tell(&event.kind).lines().enumerate() {
+        let lead = if index == 0 {
+            format!("{at} ")
+        } else {
+            " ".repeat(11)
+        };
+        output::line(&format!("{lead}{line}"))?;
+    }
+    Ok(())
+}
+
+/// An event as a sentence; nothing for those that only matter to machines.
+fn tell(kind: &EventKind) -> String {
+    match kind {
+        EventKind::ClaimAcquired {
+            reference, epoch, ..
+        } => {
+            format!("claimed as {reference}, epoch {epoch}")
+        }
+        EventKind::ClaimLost { reason } => format!("CLAIM LOST: {reason}"),
+        EventKind::WorkspaceReady { base_branch, base } => {
+            format!("workspace from {base_branch} at {}", base.short())
+        }
+        EventKind::PromptBuilt { bytes, .. } => format!("prompt of {bytes} bytes"),
+        EventKind::ModelSpoke { text, .. } => format!("model: {}", text.trim()),
+        EventKind::ToolCalled {
+            tool, arguments, ..
+        } => format!("> {tool} {arguments}"),
+        EventKind::ToolFinished { ok, result, .. } => {
+            let word = if *ok { "" } else { "FAILED " };
+            format!("{word}{}", text::bound(result.trim(), RESULT_BYTES))
+        }
+        EventKind::ModelCallFailed {
+            provider,
+            code,
+            what,
+            answer,
+            ..
+        } => {
+            format!("model call failed at {provider}: {code} {what}; {answer}")
+        }
+        EventKind::LoopDetected { pattern } => format!("STOPPED: {pattern}"),
+        EventKind::AgentFinished {
+            reason, summary, ..
+        } => format!("agent {reason}: {summary}"),
+        EventKind::CheckFinished { receipt } => {
+            let code = receipt
+                .exit_code
+                .map_or("no exit code".to_owned(), |c| format!("exit code {c}"));
+            format!(
+                "check `{}`: {code} on tree {}",
+                receipt.command,
+                receipt.tree.short()
+            )
+        }
+        EventKind::PublicationBlocked { reasons } => {
+            format!("NOT PUBLISHED:\n{}", reasons.join("\n"))
+        }
+        EventKind::BranchPushed { branch, commit } => {
+            format!("pushed {branch} at {}", commit.short())
+        }
+        EventKind::PullRequestOpened {
+            number,
+            url,
+            draft,
+            adopted,
+        } => {
+            let kind = if *draft {
+                "draft pull request"
+            } else {
+                "pull request"
+            };
+            let how = if *adopted { "updated" } else { "opened" };
+            format!("{how} {kind} #{number}: {url}")
+        }
+        EventKind::IssueCommented { issue } => format!("told issue #{issue}"),
+        EventKind::Warned { problem } => format!("warning: {problem}"),
+        EventKind::RunEnded {
+            outcome: Outcome::Failed { problem },
+            ..
+        } => {
+            format!("FAILED: {problem}")
+        }
+        EventKind::RunEnded { outcome, .. } => {
+            format!("ended: {}", outcome.word().replace('_', " "))
+        }
+        EventKind::ProcessStarted { .. }
+        | EventKind::IssuesConsidered { .. }
+        | EventKind::RunStarted { .. }
+        | EventKind::ClaimRenewed { .. }
+        | EventKind::ClaimReleased { .. }
+        | EventKind::ModelCallReserved { .. }
+        | EventKind::ModelCallSettled { .. } => String::new(),
+    }
+}

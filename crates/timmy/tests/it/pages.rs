@@ -1,0 +1,108 @@
+//! Every error code has a page, every page a code, and the pages have one form.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The numbers in `Code::new(NNN)` outside of tests.
+fn codes() -> BTreeSet<u16> {
+    let mut files = Vec::new();
+    for package in fs::read_dir(root().join("crates")).unwrap() {
+        sources(&package.unwrap().path().join("src"), &mut files);
+    }
+    let mut codes = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for part in code.split("Code::new(").skip(1) {
+            codes.extend(
+                part.split(')')
+                    .next()
+                    .and_then(|number| number.trim().parse::<u16>().ok()),
+            );
+        }
+    }
+    codes
+}
+
+fn pages() -> BTreeSet<u16> {
+    let number = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.strip_prefix("TIMMY-")
+            .unwrap()
+            .strip_suffix(".md")
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    fs::read_dir(root().join("docs/errors"))
+        .unwrap()
+        .map(number)
+        .collect()
+}
+
+#[test]
+fn every_code_has_a_page_and_every_page_a_code() {
+    assert_eq!(codes(), pages());
+}
+
+#[test]
+fn every_page_has_the_same_form() {
+    for number in pages() {
+        let path = root().join(format!("docs/errors/TIMMY-{number:04}.md"));
+        let text = fs::read_to_string(&path).unwrap();
+        let headings: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+        assert!(
+            headings[0].starts_with(&format!("# TIMMY-{number:04}: ")),
+            "{}",
+            path.display()
+        );
+        let expected = ["## What happened", "## Why", "## What to do"];
+        assert_eq!(expected, headings[1..], "{}", path.display());
+    }
+}
+
+#[test]
+fn the_repository_speaks_of_timmy_alone() {
+    let mut files = Vec::new();
+    sources(&root().join("crates"), &mut files);
+    for directory in ["docs", "docs/errors", "docs/decisions", "script"] {
+        let entries = fs::read_dir(root().join(directory)).unwrap();
+        files.extend(
+            entries
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_file()),
+        );
+    }
+    // Spelt in two parts, so that this file does not find itself.
+    let forbidden = [
+        concat!("/wo", "rk/"),
+        concat!("/ro", "ot/"),
+        concat!("/ho", "me/me/code"),
+    ];
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for word in forbidden {
+            assert!(!text.contains(word), "{} names {word}", file.display());
+        }
+    }
+}
