@@ -8,6 +8,7 @@ use timmy_core::Coded;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
 use timmy_core::ids::InvalidName;
+use timmy_sandbox::SandboxError;
 
 /// Every failure of this crate. Text that came from git or a server is cleaned, redacted and
 /// bounded before it gets in here.
@@ -116,10 +117,16 @@ pub enum GitError {
         /// What git in the sandbox said.
         detail: String,
     },
+    /// The sandbox refused or failed. As that error says.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
 }
 
 impl Coded for GitError {
     fn problem(&self) -> Problem {
+        if let Self::Sandbox(error) = self {
+            return error.problem();
+        }
         let (code, exit) = self.code_and_exit();
         let problem = Problem::new(code, exit, self.to_string());
         match self {
@@ -151,6 +158,7 @@ impl Coded for GitError {
             }
             Self::Io { .. } => problem.fix("check the disk's free space and the permissions"),
             Self::Stalled { .. } => problem.fix("check the forge and the disk, then try again"),
+            Self::Sandbox(_) => problem,
             Self::Collect { .. } => {
                 problem.fix("start the run again; the agent broke its own repository")
             }
@@ -175,6 +183,10 @@ impl GitError {
             Self::Io { .. } => (Code::new(412), ExitStatus::Internal),
             Self::Stalled { .. } => (Code::new(413), ExitStatus::Unavailable),
             Self::Collect { .. } => (Code::new(414), ExitStatus::Data),
+            Self::Sandbox(error) => {
+                let problem = error.problem();
+                (problem.code, problem.exit)
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! timmy-git on real repositories, real processes and real HTTP.
+//! timmy-git on real repositories, real processes, a real sandbox and real HTTP.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,7 +6,10 @@
 )]
 
 mod bare;
+mod collect;
 mod names;
 mod poison;
 mod sample;
 mod server;
+mod tools;
+mod workshop;
