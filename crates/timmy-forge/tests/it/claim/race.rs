@@ -1,4 +1,4 @@
-//! Eight processes race for two hundred issues over HTTP; one of them is killed in another test.
+//! Eight processes race for two hundred issues of the embedded forge over HTTP; one is killed in another test.
 //!
 //! The processes are this very test binary, started again for the one ignored test below.
 
@@ -13,16 +13,20 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
+use tempfile::TempDir;
 use timmy_core::RunId;
 use timmy_core::SystemClock;
 use timmy_forge::claim::Acquired;
 use timmy_forge::claim::Claims;
 use timmy_forge::claim::Identity;
 use timmy_forge::claim::LapseReason;
+use timmy_git::Credential;
 use timmy_git::Remote;
 
 use crate::claim::stage::Stage;
 use crate::claim::stage::bare;
+use crate::forge_server::ForgeServer;
 
 const PROCESSES: usize = 8;
 const ISSUES: u64 = 200;
@@ -30,13 +34,15 @@ const ISSUES: u64 = 200;
 const CHOICE: usize = 4;
 const CONTENDER: &str = "claim::race::contender";
 const URL: &str = "TIMMY_TEST_RACE_URL";
+const TOKEN: &str = "TIMMY_TEST_RACE_TOKEN";
 const ROOT: &str = "TIMMY_TEST_RACE_ROOT";
 const LAST_ISSUE: &str = "TIMMY_TEST_RACE_ISSUES";
 
-fn start(url: &str, private: &Path, issues: u64) -> Child {
+fn start(url: &str, token: &str, private: &Path, issues: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CONTENDER, "--ignored", "--nocapture", "--quiet"])
         .env(URL, url)
+        .env(TOKEN, token)
         .env(ROOT, private)
         .env(LAST_ISSUE, issues.to_string())
         .stdin(Stdio::piped())
@@ -45,10 +51,17 @@ fn start(url: &str, private: &Path, issues: u64) -> Child {
         .unwrap()
 }
 
-async fn claims_of(url: &str, private: &Path, name: &str) -> Claims {
+async fn claims_of(url: &str, token: &str, private: &Path, name: &str) -> Claims {
     let identity = Identity::of_this_process(private).unwrap();
     let bare = bare(&private.join(name)).await;
-    let remote = Remote::open(url.parse().unwrap());
+    let credential = Credential {
+        user: "bot".to_owned(),
+        token: SecretString::from(token),
+    };
+    let remote = Remote {
+        url: url.parse().unwrap(),
+        credential: Some(credential),
+    };
     let clock = Arc::new(SystemClock::new());
     Claims::new(bare, remote, identity, Duration::from_secs(600), clock)
 }
@@ -62,7 +75,7 @@ async fn contender() {
     let (url, last) = (variable(URL), variable(LAST_ISSUE).parse().unwrap());
     let private = std::path::PathBuf::from(variable(ROOT));
     let name = format!("process-{}", std::process::id());
-    let claims = claims_of(&url, &private, &name).await;
+    let claims = claims_of(&url, &variable(TOKEN), &private, &name).await;
     println!("ready");
     let mut go = String::new();
     std::io::stdin().read_line(&mut go).unwrap();
@@ -103,12 +116,12 @@ fn read_until(lines: &mut impl BufRead, mark: &str) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_processes_win_each_of_two_hundred_issues_once() {
-    let stage = Stage::new().await;
-    let url = stage.remote.url.as_str().to_owned();
-    let root = stage.root.path().to_owned();
-    let winners = tokio::task::spawn_blocking(move || race(&url, &root))
-        .await
-        .unwrap();
+    let server = ForgeServer::start().await;
+    let url = format!("{}/bot/project.git", server.url());
+    let (token, root) = (server.bot.clone(), TempDir::new().unwrap());
+    let private = root.path().to_owned();
+    let winners = tokio::task::spawn_blocking(move || race(&url, &token, &private));
+    let winners = winners.await.unwrap();
     let mut wins: BTreeMap<u64, usize> = BTreeMap::new();
     for issue in winners.iter().flatten() {
         *wins.entry(*issue).or_default() += 1;
@@ -119,8 +132,10 @@ async fn eight_processes_win_each_of_two_hundred_issues_once() {
     assert!(busy > 1, "only one process won anything: that was no race");
 }
 
-fn race(url: &str, root: &Path) -> Vec<Vec<u64>> {
-    let mut processes: Vec<Child> = (0..PROCESSES).map(|_| start(url, root, ISSUES)).collect();
+fn race(url: &str, token: &str, root: &Path) -> Vec<Vec<u64>> {
+    let mut processes: Vec<Child> = (0..PROCESSES)
+        .map(|_| start(url, token, root, ISSUES))
+        .collect();
     let mut outputs: Vec<_> = processes
         .iter_mut()
         .map(|process| BufReader::new(process.stdout.take().unwrap()))
@@ -152,12 +167,12 @@ async fn a_killed_process_leaves_a_claim_that_its_machine_takes_at_once() {
     let stage = Stage::new().await;
     let url = stage.remote.url.as_str().to_owned();
     let root = stage.root.path().to_owned();
-    let mut process = start(&url, &root, 1);
+    let mut process = start(&url, "unused", &root, 1);
     let output = process.stdout.take().unwrap();
     writeln!(process.stdin.as_mut().unwrap(), "go").unwrap();
     let won = tokio::task::spawn_blocking(move || read_until(&mut BufReader::new(output), "end"));
     assert_eq!(vec![1], won.await.unwrap());
-    let claims = claims_of(&url, &root, "survivor").await;
+    let claims = claims_of(&url, "unused", &root, "survivor").await;
     let run = RunId::generate();
     let held = claims.acquire(1, &run).await.unwrap();
     assert!(matches!(held, Acquired::Held(_)), "{held:?}");
