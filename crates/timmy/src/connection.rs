@@ -49,8 +49,8 @@ pub(crate) struct Connection {
 pub(crate) struct Served {
     /// For what only an operator may do.
     pub(crate) forge: EmbeddedForge,
-    /// The server.
-    pub(crate) server: Server,
+    /// Serves it as long as this lives.
+    _server: Server,
 }
 
 impl Connection {
@@ -123,7 +123,7 @@ pub(crate) async fn embedded(
     let server = server.map_err(|error| error.problem())?;
     let base =
         Url::parse(&server.url()).map_err(|error| incomplete("forge.port", error.to_string()))?;
-    client(settings, base, token, clock, Some(Served { forge, server }))
+    client(settings, base, token, clock, Some(Served { forge, _server: server }))
 }
 
 fn client(

@@ -16,7 +16,6 @@ use timmy_forge::claim::Claims;
 use timmy_forge::claim::Holder;
 use timmy_forge::claim::KeptClaim;
 use timmy_forge::claim::Published;
-use timmy_git::BareRepository;
 use timmy_git::Expect;
 use timmy_git::RefName;
 use timmy_store::EventLog;
@@ -94,11 +93,9 @@ impl Desk {
     }
 
     async fn claims(&self) -> Result<Claims, SprintError> {
-        let name = format!("{}.git", self.repo);
-        let path = self.root.join("claims").join(name);
-        let bare = BareRepository::open_or_init(&self.git, &path).await?;
+        // The same repository the work is in: publishing pushes both in one go.
         Ok(Claims::new(
-            bare,
+            self.bare().await?,
             self.remote.clone(),
             self.identity.clone(),
             Duration::from_secs(self.settings.claim_ttl_s),
