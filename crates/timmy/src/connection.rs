@@ -123,7 +123,16 @@ pub(crate) async fn embedded(
     let server = server.map_err(|error| error.problem())?;
     let base =
         Url::parse(&server.url()).map_err(|error| incomplete("forge.port", error.to_string()))?;
-    client(settings, base, token, clock, Some(Served { forge, _server: server }))
+    client(
+        settings,
+        base,
+        token,
+        clock,
+        Some(Served {
+            forge,
+            _server: server,
+        }),
+    )
 }
 
 fn client(

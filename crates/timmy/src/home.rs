@@ -23,6 +23,11 @@ pub(crate) fn config_file() -> Result<PathBuf, ConfigError> {
     if let Some(root) = timmy_home()? {
         return Ok(root.join(CONFIG_FILE));
     }
+    users_config_file()
+}
+
+/// The configuration file of the user, whatever `$TIMMY_HOME` says.
+pub(crate) fn users_config_file() -> Result<PathBuf, ConfigError> {
     Ok(strategy()?.config_dir().join("timmy").join(CONFIG_FILE))
 }
 

@@ -253,10 +253,7 @@ async fn the_same_tools_run_on_the_host() {
         .unwrap();
     assert!(diff.patch.contains("+changed"), "{}", diff.patch);
     let committed = tools::commit(&runner, &arguments(json!({"message": "host"}))).await;
-    assert!(matches!(
-        committed.unwrap(),
-        Committed::Committed { .. }
-    ));
+    assert!(matches!(committed.unwrap(), Committed::Committed { .. }));
     let outside = HostRunner::new(&sample.git, &sample.path("."));
     assert!(
         tools::status(&outside, &arguments(json!({})))

@@ -29,8 +29,10 @@ use super::sprint;
 use super::told;
 use crate::cli::DemoArguments;
 use crate::cli::ModelArguments;
+use crate::config;
 use crate::connection;
 use crate::connection::Connection;
+use crate::home;
 use crate::host::Host;
 use crate::host::incomplete;
 use crate::output;
@@ -102,13 +104,16 @@ pub(super) async fn run(host: &Host, arguments: &DemoArguments) -> Ended {
         Form::Human => output::line(text),
         Form::Json => Ok(()),
     };
-    let host = &on_embedded_forge(host);
+    let settings_exist = host.loaded.exists;
+    let host = &on_embedded_forge(host, arguments.provider.as_deref())?;
     let store = host.store().await?;
     let settings = &host.loaded.config.forge;
     let connection = connection::embedded(settings, 0, &store, &host.root, &host.clock).await?;
     say(&format!("an embedded forge at {}", connection.base()))?;
     let repo = set_up(host, &connection).await?;
-    keep_settings(host, &repo)?;
+    if !settings_exist {
+        keep_settings(host, &repo)?;
+    }
     say(&format!(
         "with the project {repo}, whose tests fail, and five issues\n"
     ))?;
@@ -190,24 +195,34 @@ fn finish(host: &Host, done: &SprintReport, begun: Instant) -> Ended {
     Ok(sprint::status(done))
 }
 
-/// The operator's settings, but with the embedded forge.
-fn on_embedded_forge(host: &Host) -> Host {
+/// The operator's settings, but with the embedded forge. A provider that they do not name is looked
+/// for in the settings of the user, since a demo usually has a private root of its own.
+fn on_embedded_forge(host: &Host, provider: Option<&str>) -> Result<Host, Problem> {
     let mut loaded = host.loaded.clone();
     loaded.config.forge.kind = ForgeKind::Embedded;
+    loaded.exists = true;
+    let known = |name| {
+        loaded
+            .config
+            .provider
+            .iter()
+            .any(|known| known.name == name)
+    };
+    if provider.is_some_and(|name| !known(name)) {
+        let own = config::load(&home::users_config_file().map_err(told)?).map_err(told)?;
+        loaded.config.provider.extend(own.config.provider);
+    }
     let (root, clock) = (host.root.clone(), std::sync::Arc::clone(&host.clock));
-    Host {
+    Ok(Host {
         loaded,
         root,
         form: host.form,
         clock,
-    }
+    })
 }
 
-/// Writes settings where `timmy report` and the other commands find them, unless there are some.
+/// Writes settings where `timmy report` and the other commands find them.
 fn keep_settings(host: &Host, repo: &RepoName) -> Result<(), Problem> {
-    if host.loaded.exists {
-        return Ok(());
-    }
     super::doctor::make_parent(&host.loaded.path)?;
     let text = format!("[forge]\nkind = \"embedded\"\nrepositories = [\"{repo}\"]\n");
     private_file(&host.loaded.path, &text)
