@@ -12,6 +12,9 @@ const WORTH_SHORTENING: usize = 400;
 /// What stands in the place of a result that was taken out.
 const LEFT_OUT: &str = "[left out to save room; call the tool again if it is needed]";
 
+/// What stands in the place of a reply without text and calls.
+const SAID_NOTHING: &str = "[nothing was said]";
+
 /// The messages of one run. The first two, rules and task, always stay.
 #[derive(Debug, Clone)]
 pub struct Conversation {
@@ -33,17 +36,33 @@ impl Conversation {
         &self.messages
     }
 
+    /// What the model said. Servers refuse a message that has neither text nor calls, which is what
+    /// a reply is whose limit was used up by reasoning.
     pub(crate) fn replied(&mut self, reply: &Reply) {
-        self.messages.push(Message::from_reply(reply));
+        let mut message = Message::from_reply(reply);
+        if let Message::Assistant { text, calls, .. } = &mut message
+            && calls.is_empty()
+            && text.trim().is_empty()
+        {
+            SAID_NOTHING.clone_into(text);
+        }
+        self.messages.push(message);
     }
 
     pub(crate) fn answered(&mut self, call: &ToolCall, result: String) {
         self.messages.push(Message::result(call, result));
     }
 
-    /// A remark of timmy to the model.
-    pub(crate) fn remark(&mut self, text: impl Into<String>) {
-        self.messages.push(Message::User(text.into()));
+    /// A remark of timmy to the model. It joins a remark, or the task, that nobody answered yet:
+    /// the templates of some models demand that roles take turns. Not to be made between the
+    /// results of one reply, which have to follow it directly.
+    pub(crate) fn remark(&mut self, text: &str) {
+        if let Some(Message::User(last)) = self.messages.last_mut() {
+            last.push_str("\n\n");
+            last.push_str(text);
+        } else {
+            self.messages.push(Message::User(text.to_owned()));
+        }
     }
 
     /// Takes out old, long tool results, so that calls and results still pair up. Returns the
