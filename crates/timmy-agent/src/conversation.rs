@@ -85,6 +85,7 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use timmy_model::Arguments;
 
     use super::*;
@@ -115,5 +116,56 @@ mod tests {
         assert!(texts[2..6].iter().all(|length| *length == LEFT_OUT.len()));
         assert!(texts[6..].iter().all(|length| *length == 1_000));
         assert_eq!(0, conversation.shorten());
+    }
+
+    #[test]
+    fn a_remark_joins_what_nobody_answered_yet() {
+        let mut conversation = Conversation::new("rules".to_owned(), "task".to_owned());
+        conversation.remark("one");
+        conversation.answered(&call(0), "result".to_owned());
+        conversation.remark("two");
+        conversation.remark("three");
+        let expected = [
+            Message::System("rules".to_owned()),
+            Message::User("task\n\none".to_owned()),
+            Message::result(&call(0), "result"),
+            Message::User("two\n\nthree".to_owned()),
+        ];
+        assert_eq!(expected, *conversation.messages());
+    }
+
+    /// Everything but the texts of results.
+    fn outline(conversation: &Conversation) -> Vec<&str> {
+        let messages = conversation.messages().iter();
+        messages
+            .map(|message| match message {
+                Message::Tool { call_id, .. } => call_id.as_str(),
+                other => other.text(),
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn shortening_keeps_every_pair_saves_what_it_says_and_is_done_at_once(
+            lengths in prop::collection::vec((any::<bool>(), 0_usize..900), 0..40)
+        ) {
+            let mut conversation = Conversation::new("rules".to_owned(), "t".repeat(900));
+            for (id, (is_result, length)) in lengths.iter().enumerate() {
+                let text = "é".repeat(*length / 2);
+                match is_result {
+                    true => conversation.answered(&call(id), text),
+                    false => conversation.messages.push(Message::User(text)),
+                }
+            }
+            let before = conversation.clone();
+            let bytes = |c: &Conversation| c.messages.iter().map(|m| m.text().len()).sum::<usize>();
+            let saved = conversation.shorten();
+            prop_assert_eq!(bytes(&before), bytes(&conversation) + saved);
+            prop_assert_eq!(outline(&before), outline(&conversation));
+            let kept = before.messages.len().saturating_sub(KEPT_AT_END);
+            prop_assert_eq!(&before.messages[kept..], &conversation.messages[kept..]);
+            prop_assert_eq!(0, conversation.shorten());
+        }
     }
 }

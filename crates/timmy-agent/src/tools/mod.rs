@@ -37,6 +37,8 @@ use crate::presentable::presentable_json;
 
 /// The tool that ends the work.
 pub(crate) const FINISH: &str = <finish::FinishWork as Tool>::NAME;
+/// The most characters of an unknown tool's name that are shown.
+const LONGEST_NAME: usize = 64;
 /// The most bytes of one proposed text that are kept.
 const PROPOSAL_BYTES: usize = 16 << 10;
 
@@ -191,8 +193,10 @@ trait Tool: Send + Sync {
 /// A tool whose argument type has been forgotten, so that different ones fit into one list.
 struct Entry {
     spec: ToolSpec,
-    run: Box<dyn for<'a> Fn(&'a Workbench, Value) -> Running<'a> + Send + Sync>,
+    run: Box<Run>,
 }
+
+type Run = dyn for<'a> Fn(&'a Workbench, Value) -> Running<'a> + Send + Sync;
 
 type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
@@ -306,9 +310,10 @@ impl ToolBox {
             .iter()
             .map(|entry| entry.spec.name.as_str())
             .collect();
-        let name = text::bound(&text::clean_line(name), 64).into_owned();
+        let name = self.bench.redactor.redact(&text::clean_line(name));
+        let name: String = name.chars().take(LONGEST_NAME).collect();
         Answer::error(format!(
-            "There is no tool {name:?}. There are: {}.",
+            "There is no tool `{name}`. There are: {}.",
             names.join(", ")
         ))
     }
