@@ -6,5 +6,11 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod demo;
 mod edges;
+mod home;
+mod kill;
 mod pages;
+mod providers;
+mod readme;
+mod served;
