@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod bad_input;
 mod demo;
 mod edges;
 mod home;
