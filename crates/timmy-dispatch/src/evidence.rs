@@ -55,9 +55,7 @@ impl Evidence<'_> {
             .map(text::clean_line)
             .filter(|title| !title.is_empty());
         let title = proposed.unwrap_or_else(|| text::clean_line(self.issue_title));
-        let title = title
-            .trim_start_matches(|c| c == '[' || c == '-')
-            .to_owned();
+        let title = title.trim_start_matches(['[', '-']).to_owned();
         let short: String = title.chars().take(TITLE_LENGTH).collect();
         format!("{short} (#{})", self.issue)
     }

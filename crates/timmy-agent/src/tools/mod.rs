@@ -170,9 +170,10 @@ trait Tool: Send + Sync {
 /// A tool whose argument type has been forgotten, so that different ones fit into one list.
 struct Entry {
     spec: ToolSpec,
-    run: Box<dyn for<'a> Fn(&'a Workbench, Value) -> Running<'a> + Send + Sync>,
+    run: Box<Runner>,
 }
 
+type Runner = dyn for<'a> Fn(&'a Workbench, Value) -> Running<'a> + Send + Sync;
 type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 impl Entry {
