@@ -15,3 +15,4 @@ mod pages;
 mod providers;
 mod readme;
 mod served;
+mod together;
