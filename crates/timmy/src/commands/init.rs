@@ -149,9 +149,10 @@ fn ask(arguments: &InitArguments) -> Result<Answers, inquire::InquireError> {
     answers.model = Text::new("Which model?")
         .with_initial_value(&answers.model)
         .prompt()?;
-    Confirm::new("Write the configuration?")
-        .with_default(true)
-        .prompt()?;
+    let confirmed = Confirm::new("Write the configuration?").with_default(true);
+    if !confirmed.prompt()? {
+        return Err(inquire::InquireError::OperationCanceled);
+    }
     Ok(answers)
 }
 
