@@ -1,6 +1,7 @@
 //! Everything a tool finds is hostile: it is bounded, cleaned, rid of secrets, and stays inside.
 
 use secrecy::SecretString;
+use serde_json::Value;
 use serde_json::json;
 use timmy_core::Redactor;
 use timmy_testkit::model_server::Turn;
@@ -187,40 +188,33 @@ async fn secrets_and_escape_sequences_of_the_model_do_not_reach_the_record() {
     assert_eq!(Some("[redacted]"), played.report.proposals.title.as_deref());
 }
 
-#[tokio::test]
-async fn paths_out_of_the_workspace_are_refused() {
-    let outside = tempfile::tempdir().unwrap();
-    let canary = outside.path().join("canary");
-    std::fs::write(&canary, "canary-4f1d2c").unwrap();
-    let canary = canary.display().to_string();
-    let mut turns = Vec::new();
+const CANARY: &str = "canary-4f1d2c";
+
+/// Every tool that takes a path, with paths that lead out; `absolute` is a file elsewhere.
+fn ways_out(absolute: &str) -> Vec<(&'static str, Value)> {
+    let mut ways = Vec::new();
     for path in [
-        canary.as_str(),
+        absolute,
         "../../plain",
         "link",
         "dir/canary",
         "sub/../../../plain",
         "",
     ] {
-        turns.push(calls([
-            ("read_file", json!({"path": path})),
-            ("write_file", json!({"path": path, "contents": "x"})),
-            (
-                "edit_file",
-                json!({"path": path, "old": "canary", "new": "x"}),
-            ),
-        ]));
+        ways.push(("read_file", json!({"path": path})));
+        ways.push(("write_file", json!({"path": path, "contents": "x"})));
+        ways.push((
+            "edit_file",
+            json!({"path": path, "old": "canary", "new": "x"}),
+        ));
     }
     for path in ["/etc", "..", "dir"] {
-        turns.push(call("list_files", json!({"path": path})));
+        ways.push(("list_files", json!({"path": path})));
     }
     for path in ["/etc", ".."] {
-        turns.push(call("search", json!({"pattern": "canary", "path": path})));
-        turns.push(call(
-            "run_command",
-            json!({"command": "ls", "directory": path}),
-        ));
-        turns.push(call("git_status", json!({"repo": path})));
+        ways.push(("search", json!({"pattern": "canary", "path": path})));
+        ways.push(("run_command", json!({"command": "ls", "directory": path})));
+        ways.push(("git_status", json!({"repo": path})));
     }
     for path in [
         ".git/config",
@@ -229,31 +223,39 @@ async fn paths_out_of_the_workspace_are_refused() {
         "./.git/config",
         ".git",
     ] {
-        turns.push(call("write_file", json!({"path": path, "contents": "x"})));
+        ways.push(("write_file", json!({"path": path, "contents": "x"})));
     }
-    turns.push(call(
+    ways.push((
         "edit_file",
         json!({"path": ".git/config", "old": "a", "new": "x"}),
     ));
-    let count = 6 * 3 + 3 + 2 * 3 + 5 + 1;
-    turns.push(finish());
-    let mut stage = Stage::new(turns).await;
-    std::fs::write(stage.outside().join("plain"), "canary-4f1d2c").unwrap();
+    ways
+}
+
+#[tokio::test]
+async fn paths_out_of_the_workspace_are_refused() {
+    let outside = tempfile::tempdir().unwrap();
+    let elsewhere = outside.path().join("canary");
+    std::fs::write(&elsewhere, CANARY).unwrap();
+    let ways = ways_out(&elsewhere.display().to_string());
+    let mut expected = vec![false; ways.len()];
+    expected.push(true);
+    let turns = ways
+        .into_iter()
+        .map(|(tool, arguments)| call(tool, arguments));
+    let mut stage = Stage::new(turns.chain([finish()])).await;
+    let beside = stage.outside().join("plain");
+    std::fs::write(&beside, CANARY).unwrap();
     stage.put(".git/config", "a");
-    std::os::unix::fs::symlink(&canary, stage.path("link")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, stage.path("link")).unwrap();
     std::os::unix::fs::symlink(outside.path(), stage.path("dir")).unwrap();
     let played = stage.play().await;
     let results = played.expect_finished().results();
-    let mut expected = vec![false; count];
-    expected.push(true);
     assert_eq!(expected, played.successes(), "{results:#?}");
-    assert!(
-        !results.join("\n").contains("canary-4f1d2c"),
-        "{results:#?}"
-    );
-    assert_eq!("canary-4f1d2c", std::fs::read_to_string(canary).unwrap());
-    let plain = stage.outside().join("plain");
-    assert_eq!("canary-4f1d2c", std::fs::read_to_string(plain).unwrap());
+    assert!(!results.join("\n").contains(CANARY), "{results:#?}");
+    for file in [elsewhere, beside] {
+        assert_eq!(CANARY, std::fs::read_to_string(file).unwrap());
+    }
     assert_eq!("a", stage.read(".git/config"));
     assert_eq!(1, std::fs::read_dir(stage.path(".git")).unwrap().count());
 }
