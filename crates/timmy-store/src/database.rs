@@ -110,7 +110,7 @@ impl Store {
             .await
             .map_err(open_error)?;
         let store = Self { pool, dialect };
-        migrations::run(&store.pool, dialect).await?;
+        migrations::run(store.write().await?, dialect).await?;
         Ok(store)
     }
 

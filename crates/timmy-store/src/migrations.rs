@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use sqlx::AnyPool;
 use sqlx::SqlStr;
 use sqlx::migrate::MigrateError;
 use sqlx::migrate::Migration;
@@ -10,6 +9,7 @@ use sqlx::migrate::MigrationType;
 use sqlx::migrate::Migrator;
 
 use crate::database::Dialect;
+use crate::database::Write;
 use crate::error::StoreError;
 
 /// One change of the schema. A released one is never edited; a new one is added below it.
@@ -55,7 +55,9 @@ const CHANGES: [Change; 4] = [
     ),
 ];
 
-pub(crate) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {
+/// Applies what is missing in one transaction that holds the write lock: other processes may open
+/// the same database at the same moment.
+pub(crate) async fn run(mut write: Write, dialect: Dialect) -> Result<(), StoreError> {
     let migrations = CHANGES.iter().map(|change| {
         let sql = match dialect {
             Dialect::Sqlite => change.sqlite,
@@ -73,10 +75,10 @@ pub(crate) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreErr
     });
     let known = CHANGES.last().map_or(0, |change| change.version);
     match Migrator::with_migrations(migrations.collect())
-        .run(pool)
+        .run(&mut write)
         .await
     {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(write.commit().await?),
         Err(MigrateError::VersionMissing(found)) => Err(StoreError::Newer { found, known }),
         Err(error) => Err(StoreError::Migrate(error)),
     }

@@ -40,6 +40,18 @@ async fn configured(home: &Home) -> Server {
 }
 
 #[tokio::test]
+async fn the_first_processes_of_a_home_make_its_database_together() {
+    for _ in 0..3 {
+        let home = Home::new();
+        let [one, two, three, four] = [(); 4].map(|()| home.json(&["runs"]));
+        let (one, two, three, four) = tokio::join!(one, two, three, four);
+        for ran in [one, two, three, four] {
+            assert_eq!(json!([]), ran.well().json());
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_sprints_do_not_take_the_same_issue() {
     let home = Home::with_project().await;
     let _model = configured(&home).await;
