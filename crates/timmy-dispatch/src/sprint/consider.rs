@@ -11,12 +11,14 @@ use timmy_core::ObjectName;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_core::event::PassedOver;
+use timmy_forge::ForgeError;
 use timmy_forge::Issue;
 use timmy_forge::IssueFilter;
 use timmy_forge::IssueState;
 use timmy_forge::PullFilter;
 use timmy_forge::PullState;
 use timmy_forge::StateFilter;
+use timmy_git::BareRepository;
 use timmy_git::RefName;
 use timmy_git::RefPattern;
 use timmy_store::runs::RunSummary;
@@ -244,24 +246,32 @@ impl Desk {
             .parse()
             .map_err(timmy_git::GitError::from)?;
         let base = self.fetch_branch(&bare, &reference).await?;
-        let own: RefName = OWN_BRANCHES.parse().map_err(timmy_git::GitError::from)?;
-        let found = bare
-            .list_remote(&self.remote, &[RefPattern::Below(own)])
-            .await?;
         let mut branches: BTreeMap<IssueNumber, Vec<String>> = BTreeMap::new();
-        for (name, _) in found {
-            let Some(branch) = name.branch() else {
-                continue;
-            };
-            if let Some((issue, _)) = issue_and_attempt(branch) {
-                branches.entry(issue).or_default().push(branch.to_owned());
-            }
+        for (issue, branch, _) in self.own_branches(&bare).await? {
+            branches.entry(issue).or_default().push(branch);
         }
         Ok(Ground {
             base_branch,
             base,
             branches,
         })
+    }
+
+    /// The branches of attempts that are on the forge: issue, short name and commit.
+    pub(super) async fn own_branches(
+        &self,
+        bare: &BareRepository,
+    ) -> Result<Vec<(IssueNumber, String, ObjectName)>, SprintError> {
+        let own: RefName = OWN_BRANCHES.parse().map_err(timmy_git::GitError::from)?;
+        let found = bare
+            .list_remote(&self.remote, &[RefPattern::Below(own)])
+            .await?;
+        let attempt = |(name, commit): (RefName, ObjectName)| {
+            let branch = name.branch()?;
+            let (issue, _) = issue_and_attempt(branch)?;
+            Some((issue, branch.to_owned(), commit))
+        };
+        Ok(found.into_iter().filter_map(attempt).collect())
     }
 
     /// Finds out what the rules ask about an issue, as far as earlier answers make it necessary.
@@ -312,8 +322,13 @@ impl Desk {
         for summary in self.runs_on(issue).await? {
             match &summary.pull_request {
                 Some(link) if past.open_pull.is_none() => {
-                    let pull = self.forge.pull(&self.repo, link.number).await?;
-                    past.note(pull.number, pull.state);
+                    match self.forge.pull(&self.repo, link.number).await {
+                        Ok(pull) => past.note(pull.number, pull.state),
+                        // Deleted by a person: as much an answer as a closed one, and no reason to
+                        // leave every other issue alone.
+                        Err(ForgeError::NotFound(_)) => past.note(link.number, PullState::Closed),
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 Some(_) => {}
                 None => past.failed_attempts += u32::from(counts_as_attempt(&summary)),
@@ -397,7 +412,7 @@ impl Past {
 }
 
 /// Reads `timmy/<issue>-<attempt>`.
-fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
+pub(super) fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
     let (issue, attempt) = branch.strip_prefix("timmy/")?.split_once('-')?;
     Some((issue.parse().ok()?, attempt.parse().ok()?))
 }
