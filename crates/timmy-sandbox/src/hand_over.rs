@@ -43,6 +43,14 @@ pub(crate) fn hand_over(tree: &Path, to: Identity) -> Result<(), SandboxError> {
     .map_err(|error| failed("change the owner of", tree, error))
 }
 
+/// Whether a directory, not a link to one, is owned by this user.
+pub(crate) fn belongs_to(directory: &Path, uid: u32) -> Result<bool, SandboxError> {
+    let opened = openat(CWD, directory, DIRECTORY, Mode::empty())
+        .map_err(|error| failed("open", directory, error))?;
+    let stat = rustix::fs::fstat(&opened).map_err(|error| failed("look at", directory, error))?;
+    Ok(stat.st_uid == uid)
+}
+
 struct Giving {
     to: Identity,
     device: u64,
@@ -105,4 +113,20 @@ impl Giving {
 
 fn failed(what: &str, path: &Path, error: rustix::io::Errno) -> SandboxError {
     SandboxError::io(format!("{what} {}", PathBuf::from(path).display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_belongs_to_its_owner_only() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        assert!(belongs_to(directory.path(), uid).unwrap());
+        assert!(!belongs_to(directory.path(), uid + 1).unwrap());
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+        assert!(belongs_to(&link, uid).is_err());
+    }
 }

@@ -78,4 +78,11 @@ pub trait Sandbox: Send + Sync {
     /// # Errors
     /// When the tree cannot be walked or given away.
     fn hand_over(&self, tree: &Path) -> Result<(), SandboxError>;
+
+    /// Whether a directory belongs to the user that commands run as: what a person keeps somewhere
+    /// is not for timmy to give away.
+    ///
+    /// # Errors
+    /// When the directory cannot be looked at.
+    fn belongs(&self, directory: &Path) -> Result<bool, SandboxError>;
 }

@@ -11,6 +11,7 @@ use timmy_core::ObjectName;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_core::event::PassedOver;
+use timmy_forge::ForgeError;
 use timmy_forge::Issue;
 use timmy_forge::IssueFilter;
 use timmy_forge::IssueState;
@@ -330,8 +331,13 @@ impl Desk {
         for summary in self.runs_on(issue).await? {
             match &summary.pull_request {
                 Some(link) if past.open_pull.is_none() => {
-                    let pull = self.forge.pull(&self.repo, link.number).await?;
-                    past.note(pull.number, pull.state);
+                    match self.forge.pull(&self.repo, link.number).await {
+                        Ok(pull) => past.note(pull.number, pull.state),
+                        // Deleted by a person: as much an answer as a closed one, and no reason to
+                        // leave every other issue alone.
+                        Err(ForgeError::NotFound(_)) => past.note(link.number, PullState::Closed),
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 Some(_) => {}
                 None => past.failed_attempts += u32::from(counts_as_attempt(&summary)),
@@ -415,7 +421,7 @@ impl Past {
 }
 
 /// Reads `timmy/<issue>-<attempt>`.
-fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
+pub(super) fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
     let (issue, attempt) = branch.strip_prefix("timmy/")?.split_once('-')?;
     Some((issue.parse().ok()?, attempt.parse().ok()?))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use timmy_core::Clock;
+use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::EventSink;
 use timmy_core::Problem;
@@ -71,7 +72,11 @@ impl Desk {
             path: self.root.clone(),
             source,
         })?;
-        place.clear()?;
+        // What was published stays published when its workspace cannot be removed.
+        if let Err(error) = place.clear() {
+            let problem = error.problem();
+            self.record(run, EventKind::Warned { problem }).await?;
+        }
         Ok(summary)
     }
 

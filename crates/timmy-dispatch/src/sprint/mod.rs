@@ -119,34 +119,41 @@ impl Sprint {
         let Some((chosen, hold)) = taken else {
             return Ok(self.nothing(considered));
         };
-        let place = RunPlace::make(&self.desk.root, &run)?;
-        let begun = self.desk.clock.monotonic();
-        self.begin(&run, &chosen, &hold).await?;
-        let outcome = match hold
-            .while_held(self.work(&run, &chosen, &hold, &place))
-            .await
-        {
-            Ok(outcome) => outcome,
-            Err(error) => self.failed(&run, error).await?,
-        };
-        let duration = self.desk.clock.monotonic().saturating_sub(begun);
-        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.desk
-            .record(
-                &run,
-                EventKind::RunEnded {
-                    outcome,
-                    duration_ms,
-                },
-            )
-            .await?;
-        let summary = self.desk.close(&run, &place).await?;
-        if let Err(problem) = hold.release(&self.desk.events(), &run).await {
+        let ended = self.under_claim(&run, &chosen, &hold).await;
+        // Given back however it ended, so that nobody has to wait until it lapses.
+        let released = hold.release(&self.desk.events(), &run).await;
+        let summary = ended?;
+        if let Err(problem) = released {
             self.desk
                 .record(&run, EventKind::Warned { problem })
                 .await?;
         }
         Ok(self.report(considered, summary))
+    }
+
+    /// A run from its first event to its last.
+    async fn under_claim(
+        &self,
+        run: &RunId,
+        chosen: &Chosen,
+        hold: &Hold,
+    ) -> Result<RunSummary, SprintError> {
+        let place = RunPlace::make(&self.desk.root, run)?;
+        let begun = self.desk.clock.monotonic();
+        self.begin(run, chosen, hold).await?;
+        let work = self.work(run, chosen, hold, &place);
+        let outcome = match hold.while_held(work).await {
+            Ok(outcome) => outcome,
+            Err(error) => self.failed(run, error).await?,
+        };
+        let duration = self.desk.clock.monotonic().saturating_sub(begun);
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let ended = EventKind::RunEnded {
+            outcome,
+            duration_ms,
+        };
+        self.desk.record(run, ended).await?;
+        self.desk.close(run, &place).await
     }
 
     /// The phases of a run, in order.

@@ -4,14 +4,22 @@
 //! dead. What it had pushed with a receipt is carried on to a pull request, also when the push arrived
 //! after its death; everything else is closed as abandoned, and its issue is free again.
 
+use timmy_core::Coded;
 use timmy_core::Event;
 use timmy_core::EventKind;
+use timmy_core::ExitStatus;
 use timmy_core::IssueNumber;
 use timmy_core::Receipt;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
+use timmy_forge::IssueState;
+use timmy_forge::PullFilter;
+use timmy_forge::PullRequest;
+use timmy_forge::PullState;
+use timmy_forge::StateFilter;
 use timmy_store::runs::RunSummary;
 
+use super::consider::issue_and_attempt;
 use super::desk::Desk;
 use super::place::Liveness;
 use super::place::RunPlace;
@@ -23,22 +31,24 @@ use crate::evidence::Evidence;
 const RUNS_LOOKED_AT: u32 = 200;
 
 impl Desk {
-    /// Closes every run of this repository whose process is gone.
+    /// Closes every run of this repository whose process is gone, and clears up after it.
     pub(super) async fn recover(&self) -> Result<(), SprintError> {
         let events = self.events();
         for started in events.started(RUNS_LOOKED_AT).await? {
             if started.repo != self.repo {
                 continue;
             }
-            let history = events.run(&started.run).await?;
-            let Some(summary) = RunSummary::fold(&history) else {
+            // A run of another host has no directory here. It is that host's to close.
+            let Liveness::Dead(place) = RunPlace::look(&self.root, &started.run)? else {
                 continue;
             };
-            if summary.outcome.is_some() {
-                continue;
-            }
-            if let Liveness::Dead(place) = RunPlace::look(&self.root, &started.run)? {
-                self.bury(&started.run, summary, &history, &place).await?;
+            // Read under the lock: somebody else may just have closed it.
+            let history = events.run(&started.run).await?;
+            match RunSummary::fold(&history) {
+                Some(summary) if summary.outcome.is_none() => {
+                    self.bury(&started.run, summary, &history, &place).await?;
+                }
+                _ => place.clear()?,
             }
         }
         Ok(())
@@ -59,7 +69,14 @@ impl Desk {
             Some(link) => Outcome::PullRequest {
                 number: link.number,
             },
-            None => self.carry_on(run, &summary, history).await?,
+            None => match self.carry_on(run, &summary, history).await {
+                Ok(outcome) => outcome,
+                Err(error) if passes(&error) => return Err(error),
+                // It would fail for ever, and no sprint could begin.
+                Err(error) => Outcome::Failed {
+                    problem: error.problem(),
+                },
+            },
         };
         self.record(
             run,
@@ -73,7 +90,8 @@ impl Desk {
         self.free_claim_of(run, summary.issue).await
     }
 
-    /// Opens the pull request of a run that was killed between its push and that.
+    /// Opens the pull request of a run that was killed between its push and that, unless the issue
+    /// was answered meanwhile.
     async fn carry_on(
         &self,
         run: &RunId,
@@ -92,6 +110,9 @@ impl Desk {
                 commit: receipt.commit.clone(),
             };
             self.record(run, pushed).await?;
+        }
+        if self.is_answered(summary.issue, &branch).await? {
+            return Ok(Outcome::Abandoned);
         }
         let told = Told::of(history);
         let evidence = Evidence {
@@ -128,6 +149,33 @@ impl Desk {
         let found = own.find(|own| own.issue == issue && own.commit == receipt.commit);
         Ok(found.map(|own| own.name))
     }
+
+    /// Whether the issue is closed, a person closed or merged this attempt's pull request, or another
+    /// attempt has one.
+    async fn is_answered(&self, issue: IssueNumber, own: &str) -> Result<bool, SprintError> {
+        if self.forge.issue(&self.repo, issue).await?.state == IssueState::Closed {
+            return Ok(true);
+        }
+        let all = PullFilter {
+            state: StateFilter::All,
+            head: None,
+        };
+        let pulls = self.forge.pulls(&self.repo, &all).await?;
+        let answers = |pull: &PullRequest| {
+            let of = issue_and_attempt(&pull.head_branch).map(|(issue, _)| issue);
+            let ours_and_open = pull.head_branch == own && pull.state == PullState::Open;
+            of == Some(issue) && !pull.from_fork && !ours_and_open
+        };
+        Ok(pulls.iter().any(answers))
+    }
+}
+
+/// Whether an error goes away by itself.
+fn passes(error: &SprintError) -> bool {
+    matches!(
+        error.problem().exit,
+        ExitStatus::Unavailable | ExitStatus::Later | ExitStatus::Internal
+    )
 }
 
 /// What a dead run had told its log.
@@ -154,3 +202,7 @@ impl Told {
         told
     }
 }
+
+#[cfg(test)]
+#[path = "recover_tests.rs"]
+mod tests;

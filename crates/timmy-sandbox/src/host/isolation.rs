@@ -349,4 +349,10 @@ impl Sandbox for Isolation {
             None => Ok(()),
         }
     }
+
+    fn belongs(&self, directory: &Path) -> Result<bool, SandboxError> {
+        let uid = rustix::process::geteuid().as_raw();
+        let uid = self.identity.map_or(uid, |identity| identity.uid);
+        crate::hand_over::belongs_to(directory, uid)
+    }
 }
