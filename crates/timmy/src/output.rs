@@ -73,7 +73,17 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
+    // Space between the columns, none before the first.
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table.trim_fmt()
+}
+
+/// `1 run`, `2 runs`.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{number} {noun}")
 }
 
 /// A sign of life for something that may take longer than a second. Only on a terminal.
@@ -112,6 +122,24 @@ pub(crate) fn duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_begins_at_the_edge() {
+        let rows = vec![vec!["#1".to_owned(), "a title".to_owned()]];
+        assert_eq!(
+            "ISSUE  TITLE\n#1     a title",
+            table(&["issue", "title"], rows)
+        );
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let told = [0, 1, 2].map(|number| count(number, "run", "runs"));
+        assert_eq!(
+            ["0 runs", "1 run", "2 runs"],
+            told.each_ref().map(String::as_str)
+        );
+    }
 
     #[test]
     fn durations_are_readable() {
