@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use timmy_core::Clock;
 use timmy_core::Coded;
 use timmy_core::EventKind;
@@ -25,12 +26,17 @@ use crate::error::AgentError;
 use crate::limits::Limits;
 use crate::loops::Detector;
 use crate::loops::Verdict;
-use crate::tools::Answer;
+use crate::presentable::presentable;
+use crate::presentable::presentable_object;
+use crate::tools;
 use crate::tools::Proposals;
 use crate::tools::ToolBox;
 
 /// The most bytes of a call's arguments or result that one event keeps.
 const EVENT_BYTES: usize = 4 << 10;
+
+/// The most bytes of a tool's name that an event keeps.
+const NAME_BYTES: usize = 64;
 
 /// Told to a model that talks instead of working.
 const CALL_A_TOOL: &str =
@@ -38,6 +44,9 @@ const CALL_A_TOOL: &str =
 /// Told to a model whose reply ran into the limit.
 const CUT_OFF: &str =
     "Your reply was cut off at its limit and nothing in it was executed. Make it shorter.";
+/// Told to a model whose replies were empty or made no sense.
+const UNUSABLE: &str =
+    "Your reply was empty or unreadable. Call a tool to go on, or `finish` when the work is done.";
 
 /// One model working on one task in one workspace.
 pub struct Agent {
@@ -113,7 +122,9 @@ impl Agent {
         };
         let summary = match (&progress.summary, &ending) {
             (Some(summary), _) => summary.clone(),
-            (None, Ending::Stopped(error)) => format!("Stopped: {error}."),
+            (None, Ending::Stopped(error)) => {
+                self.presentable(&format!("Stopped: {error}."), EVENT_BYTES)
+            }
             (None, Ending::Finished) => String::new(),
         };
         let report = Report {
@@ -129,14 +140,14 @@ impl Agent {
 
     async fn work(&self, progress: &mut Progress) -> Result<(), AgentError> {
         while progress.summary.is_none() {
-            let elapsed = self.clock.monotonic().saturating_sub(progress.started);
-            self.limits.allow(progress.steps, elapsed)?;
+            self.limits.allow_step(progress.steps)?;
             progress.steps += 1;
-            let reply = self.query(progress).await?;
-            progress.conversation.replied(&reply);
-            self.listen(progress, &reply).await?;
-            for call in &reply.calls {
-                self.execute(progress, call).await?;
+            match self.query(progress).await {
+                Ok(reply) => self.act(progress, &reply).await?,
+                Err(AgentError::Route(RouteError::Malformed(_))) => {
+                    self.prompt_again(progress, UNUSABLE).await?;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -145,6 +156,7 @@ impl Agent {
     /// Asks the model, shortening the conversation when it is too long.
     async fn query(&self, progress: &mut Progress) -> Result<Reply, AgentError> {
         loop {
+            self.limits.allow_time(self.elapsed(progress))?;
             progress.calls += 1;
             let request = ChatRequest {
                 messages: progress.conversation.messages().to_vec(),
@@ -161,56 +173,69 @@ impl Agent {
                     return Ok(answer.reply);
                 }
                 Err(error @ RouteError::ContextOverflow(_)) => {
-                    self.heed(progress, Verdict::Fine).await?;
                     let verdict = progress.detector.overflowed();
+                    self.stop_if_circling(verdict).await?;
                     if progress.conversation.shorten() == 0 {
                         return Err(error.into());
                     }
-                    self.stop_if_circling(verdict).await?;
+                    warn(progress, verdict);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Records what the model said, and reacts when it said something instead of calling a tool.
-    async fn listen(&self, progress: &mut Progress, reply: &Reply) -> Result<(), AgentError> {
+    /// Does what a reply asks for, call by call, in its order.
+    async fn act(&self, progress: &mut Progress, reply: &Reply) -> Result<(), AgentError> {
+        progress.conversation.replied(reply);
         if !reply.text.trim().is_empty() {
             let text = self.presentable(&reply.text, EVENT_BYTES);
-            self.record(EventKind::ModelSpoke {
-                step: progress.steps,
-                text,
-            })
-            .await?;
+            let step = progress.steps;
+            self.record(EventKind::ModelSpoke { step, text }).await?;
         }
-        if !reply.calls.is_empty() {
-            return Ok(());
+        if reply.calls.is_empty() {
+            let cut_off = reply.finish == Finish::Length;
+            let remark = if cut_off { CUT_OFF } else { CALL_A_TOOL };
+            return self.prompt_again(progress, remark).await;
         }
-        let remark = if reply.finish == Finish::Length {
-            CUT_OFF
-        } else {
-            CALL_A_TOOL
-        };
+        let mut verdict = Verdict::Fine;
+        for call in &reply.calls {
+            verdict = self.execute(progress, call).await?;
+            self.stop_if_circling(verdict).await?;
+        }
+        warn(progress, verdict);
+        Ok(())
+    }
+
+    /// Reacts to a reply that called no tool.
+    async fn prompt_again(&self, progress: &mut Progress, remark: &str) -> Result<(), AgentError> {
         progress.conversation.remark(remark);
         let verdict = progress.detector.said_only();
-        self.stop_if_circling(verdict).await
+        self.stop_if_circling(verdict).await?;
+        warn(progress, verdict);
+        Ok(())
     }
 
     /// Runs one tool and shows the model what came of it.
-    async fn execute(&self, progress: &mut Progress, call: &ToolCall) -> Result<(), AgentError> {
+    async fn execute(
+        &self,
+        progress: &mut Progress,
+        call: &ToolCall,
+    ) -> Result<Verdict, AgentError> {
         if progress.summary.is_some() {
-            progress
-                .conversation
-                .answered(call, "Not executed: the work was finished.".to_owned());
-            return Ok(());
+            let text = "Not executed: the work was finished.".to_owned();
+            progress.conversation.answered(call, text);
+            return Ok(Verdict::Fine);
         }
-        let arguments = arguments_text(&call.arguments);
-        let (step, tool) = (progress.steps, self.presentable(&call.name, 64));
-        let shown = self.presentable(&arguments, EVENT_BYTES);
+        // To hear that the work is finished takes no time.
+        if call.name != tools::FINISH {
+            self.limits.allow_time(self.elapsed(progress))?;
+        }
+        let (step, tool) = (progress.steps, self.presentable(&call.name, NAME_BYTES));
         let called = EventKind::ToolCalled {
             step,
             tool: tool.clone(),
-            arguments: shown,
+            arguments: self.shown_arguments(&call.arguments),
         };
         self.record(called).await?;
         let begun = self.clock.monotonic();
@@ -225,31 +250,22 @@ impl Agent {
             result: text::bound(&result, EVENT_BYTES).into_owned(),
         };
         self.record(finished).await?;
+        let arguments = call.arguments.as_text();
         let verdict = progress
             .detector
             .called(&call.name, &arguments, &result, answer.ok);
         progress.conversation.answered(call, result);
-        self.conclude(progress, answer);
-        self.heed(progress, verdict).await
-    }
-
-    fn conclude(&self, progress: &mut Progress, answer: Answer) {
-        if let Some(summary) = answer.finished {
-            progress.summary = Some(self.presentable(&summary, EVENT_BYTES));
+        match answer.finished {
+            Some(summary) => {
+                progress.summary = Some(self.presentable(&summary, EVENT_BYTES));
+                Ok(Verdict::Fine)
+            }
+            None => Ok(verdict),
         }
     }
 
-    /// Warns the model, or ends the run.
-    async fn heed(&self, progress: &mut Progress, verdict: Verdict) -> Result<(), AgentError> {
-        if let Verdict::Warn(pattern) = verdict {
-            let warning =
-                format!("You are going in circles ({pattern}, nearly). Try something different.");
-            progress.conversation.remark(warning);
-        }
-        if progress.summary.is_some() {
-            return Ok(());
-        }
-        self.stop_if_circling(verdict).await
+    fn elapsed(&self, progress: &Progress) -> Duration {
+        self.clock.monotonic().saturating_sub(progress.started)
     }
 
     async fn stop_if_circling(&self, verdict: Verdict) -> Result<(), AgentError> {
@@ -264,8 +280,18 @@ impl Agent {
     }
 
     fn presentable(&self, text: &str, limit: usize) -> String {
-        let clean = self.redactor.redact(&text::clean(text));
-        text::bound(&clean, limit).into_owned()
+        presentable(&self.redactor, text, limit)
+    }
+
+    fn shown_arguments(&self, arguments: &Arguments) -> String {
+        let text = match arguments {
+            Arguments::Object(object) => {
+                let object = presentable_object(&self.redactor, object.clone(), usize::MAX);
+                Value::Object(object).to_string()
+            }
+            Arguments::Invalid { text, .. } => text.clone(),
+        };
+        self.presentable(&text, EVENT_BYTES)
     }
 
     async fn record(&self, kind: EventKind) -> Result<(), AgentError> {
@@ -297,9 +323,11 @@ impl Report {
     }
 }
 
-fn arguments_text(arguments: &Arguments) -> String {
-    match arguments {
-        Arguments::Object(object) => serde_json::Value::Object(object.clone()).to_string(),
-        Arguments::Invalid { text, .. } => text.clone(),
+/// Tells the model that one more of the same ends the run.
+fn warn(progress: &mut Progress, verdict: Verdict) {
+    if let Verdict::Warn(pattern) = verdict {
+        let warning =
+            format!("You are going in circles ({pattern}, nearly). Try something different.");
+        progress.conversation.remark(&warning);
     }
 }

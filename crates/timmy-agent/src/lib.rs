@@ -18,6 +18,7 @@ pub mod conversation;
 mod error;
 pub mod limits;
 pub mod loops;
+mod presentable;
 pub mod prompt;
 pub mod tools;
 

@@ -36,11 +36,19 @@ impl Limits {
     /// Checked before a turn is paid for.
     ///
     /// # Errors
-    /// The limit that the next turn would pass.
-    pub(crate) fn allow(&self, steps_taken: u32, elapsed: Duration) -> Result<(), AgentError> {
+    /// When the next turn would be one too many.
+    pub(crate) fn allow_step(&self, steps_taken: u32) -> Result<(), AgentError> {
         if steps_taken >= self.steps {
             return Err(AgentError::StepLimit(self.steps));
         }
+        Ok(())
+    }
+
+    /// Checked before each model call and each tool.
+    ///
+    /// # Errors
+    /// When the time is over.
+    pub(crate) fn allow_time(&self, elapsed: Duration) -> Result<(), AgentError> {
         let most = Duration::from_secs(self.seconds);
         if elapsed >= most {
             return Err(AgentError::TimeLimit(most));

@@ -97,6 +97,7 @@ impl Detector {
 
     /// A message came without any tool call.
     pub fn said_only(&mut self) -> Verdict {
+        self.overflows = 0;
         self.silent_messages += 1;
         judge(&[(Pattern::NoCall, self.silent_messages, SILENT_MESSAGES)])
     }
@@ -225,6 +226,16 @@ mod tests {
         let mut detector = Detector::default();
         assert_eq!(Verdict::Warn(Pattern::Overflow), detector.overflowed());
         assert_eq!(Verdict::Stop(Pattern::Overflow), detector.overflowed());
+    }
+
+    #[test]
+    fn an_overflow_that_shortening_cured_is_forgiven() {
+        let mut detector = Detector::default();
+        detector.overflowed();
+        detector.said_only();
+        assert_eq!(Verdict::Warn(Pattern::Overflow), detector.overflowed());
+        detector.called("tool", "a", "", true);
+        assert_eq!(Verdict::Warn(Pattern::Overflow), detector.overflowed());
     }
 
     proptest! {

@@ -153,8 +153,32 @@ pub fn defuse_markdown(text: &str) -> String {
             '[' => safe.push_str("&#91;"),
             ']' => safe.push_str("&#93;"),
             ':' => safe.push_str("&#58;"),
+            '.' if ends_with_www(&safe) => safe.push_str("&#46;"),
             _ => safe.push(character),
         }
+    }
+    safe
+}
+
+/// Such a start of a link needs no scheme in front of it.
+fn ends_with_www(text: &str) -> bool {
+    let last = text.as_bytes().last_chunk::<3>();
+    last.is_some_and(|last| last.eq_ignore_ascii_case(b"www"))
+}
+
+/// [`clean_line`] for places that know no escaping, such as titles and commit messages: a space
+/// after `#`, `!`, `@` and `://` keeps a forge from seeing an issue, a pull request, a person or an
+/// address there, and so from closing or telling them.
+#[must_use]
+pub fn defuse_line(text: &str) -> String {
+    let line = clean_line(text);
+    let mut safe = String::with_capacity(line.len());
+    for character in line.chars() {
+        let joins = safe.ends_with(['#', '!', '@']) && character.is_alphanumeric();
+        if joins || (safe.ends_with("://") && character != ' ') {
+            safe.push(' ');
+        }
+        safe.push(character);
     }
     safe
 }
@@ -204,6 +228,19 @@ mod tests {
         assert_eq!(
             "Fixes &#35;1 &#64;root &#33;&#91;x&#93;(http&#58;//e)",
             defuse_markdown("Fixes #1 @root ![x](http://e)")
+        );
+    }
+
+    #[test]
+    fn a_link_without_a_scheme_is_defused() {
+        assert_eq!("WwW&#46;e.example", defuse_markdown("WwW.e.example"));
+    }
+
+    #[test]
+    fn a_line_that_acts_is_defused() {
+        assert_eq!(
+            "Fixes # 1, a/b# 2, ! 3 for @ root, closes https:// forge/a/b/issues/4 in C#!",
+            defuse_line("Fixes #1, a/b#2, !3 for\n@root, closes https://forge/a/b/issues/4 in C#!")
         );
     }
 

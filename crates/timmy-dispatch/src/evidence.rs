@@ -12,6 +12,8 @@ use timmy_core::text;
 const OUTPUT_BYTES: usize = 4 << 10;
 /// The longest title, in characters.
 const TITLE_LENGTH: usize = 120;
+/// The longest command that is shown in a line, in characters.
+const CODE_LENGTH: usize = 300;
 
 /// Everything a pull request is written from.
 #[derive(Debug, Clone)]
@@ -52,12 +54,10 @@ impl Evidence<'_> {
     pub fn pull_title(&self) -> String {
         let proposed = self
             .title
-            .map(text::clean_line)
+            .map(text::defuse_line)
             .filter(|title| !title.is_empty());
-        let title = proposed.unwrap_or_else(|| text::clean_line(self.issue_title));
-        let title = title
-            .trim_start_matches(['[', '-'])
-            .to_owned();
+        let title = proposed.unwrap_or_else(|| text::defuse_line(self.issue_title));
+        let title = title.trim_start_matches(['[', '-']).to_owned();
         let short: String = title.chars().take(TITLE_LENGTH).collect();
         format!("{short} (#{})", self.issue)
     }
@@ -131,7 +131,7 @@ impl Evidence<'_> {
             self.receipt.duration_ms % 1_000
         );
         let rows = [
-            ("Check", code(&self.receipt.command)),
+            ("Check", cell(&self.receipt.command)),
             ("Exit code", exit_code),
             ("Commit", format!("`{}`", self.receipt.commit)),
             ("Tree", format!("`{}`", self.receipt.tree)),
@@ -143,7 +143,7 @@ impl Evidence<'_> {
             ),
             (
                 "Model",
-                format!("{} ({})", code(self.provider), self.provenance.word()),
+                format!("{} ({})", cell(self.provider), self.provenance.word()),
             ),
             ("Steps", self.steps.to_string()),
             (
@@ -185,13 +185,24 @@ fn quote(words: &str) -> String {
         .collect()
 }
 
-/// Text as inline code on one line of a table.
+/// [`code`] in a table.
+fn cell(value: &str) -> String {
+    code(value).replace('|', "\\|")
+}
+
+/// The start of a text as inline code on one line, which it cannot end.
 fn code(value: &str) -> String {
-    let line = text::clean_line(value).replace('|', "\\|");
-    if line.contains('`') {
-        return format!("`` {line} ``");
+    let line = text::clean_line(value);
+    let mut shown: String = line.chars().take(CODE_LENGTH).collect();
+    if shown.len() < line.len() {
+        shown.push('…');
     }
-    format!("`{line}`")
+    let longest = shown.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    if longest == 0 {
+        return format!("`{shown}`");
+    }
+    let fence = "`".repeat(longest + 1);
+    format!("{fence} {shown} {fence}")
 }
 
 #[cfg(test)]
@@ -244,6 +255,20 @@ mod tests {
             evidence.pull_title(),
             evidence.pull_body()
         ));
+    }
+
+    #[test]
+    fn nobody_else_is_closed_told_or_linked() {
+        let run: RunId = "0192f0c4-0000-7000-8000-000000000001".parse().unwrap();
+        let mut receipt = receipt(Some(0));
+        receipt.command = "true `` Closes #98 <img src=x> @root ``` |".to_owned();
+        let mut evidence = evidence(&run, &receipt);
+        evidence.issue_title = "Fixes #97 for @root";
+        assert_eq!("Fixes # 97 for @ root (#4)", evidence.pull_title());
+        evidence.title = Some("closes a/b#96");
+        assert_eq!("closes a/b# 96 (#4)", evidence.pull_title());
+        let command = "```` true `` Closes #98 <img src=x> @root ``` | ````";
+        assert!(evidence.comment(7, None).contains(command));
     }
 
     #[test]

@@ -14,16 +14,27 @@ use timmy_core::redact::find_secrets;
 use timmy_core::text;
 use timmy_git::ChangeKind;
 use timmy_git::FileChange;
+use timmy_git::Patch;
 
 /// Paths that decide what runs with secrets elsewhere. A directory protects everything below it.
-const PROTECTED: [&str; 10] = [
+const PROTECTED: [&str; 20] = [
     ".github/workflows",
     ".github/actions",
     ".gitea",
     ".forgejo",
     ".gitlab-ci.yml",
     ".woodpecker",
+    ".gitlab",
     ".woodpecker.yml",
+    ".woodpecker.yaml",
+    ".drone.yml",
+    ".circleci",
+    ".buildkite",
+    ".travis.yml",
+    ".cirrus.yml",
+    "azure-pipelines.yml",
+    "bitbucket-pipelines.yml",
+    "Jenkinsfile",
     ".githooks",
     ".husky",
     ".gitmodules",
@@ -74,12 +85,13 @@ pub enum FailedCheck {
 }
 
 /// Every reason why a change may not be published. `patch` holds the added text, `links` the
-/// targets of the symbolic links among the changes.
+/// targets of the symbolic links among the changes, nothing for one that cannot be read. What cannot
+/// be looked at is not published.
 #[must_use]
 pub fn reasons_against(
     changes: &[FileChange],
-    patch: &str,
-    links: &[(String, String)],
+    patch: &Patch,
+    links: &[(String, Option<String>)],
     settings: &PublishSettings,
     redactor: &Redactor,
 ) -> Vec<String> {
@@ -96,15 +108,25 @@ pub fn reasons_against(
         reasons.extend(reason_against(change, settings).map(|reason| format!("{path}: {reason}")));
     }
     for (path, target) in links {
-        if leaves_tree(Path::new(path), Path::new(target)) {
-            let path = text::clean_line(path);
-            reasons.push(format!(
-                "{path}: the symbolic link leads out of the repository"
-            ));
-        }
+        let reason = match target {
+            None => "the symbolic link cannot be read",
+            Some(target) if leaves_tree(Path::new(path), Path::new(target)) => {
+                "the symbolic link leads out of the repository"
+            }
+            Some(_) => continue,
+        };
+        reasons.push(format!("{}: {reason}", text::clean_line(path)));
     }
-    reasons.extend(secrets_in(patch, redactor));
+    if !patch.complete {
+        reasons.push("the change is too large to be searched for secrets".to_owned());
+    }
+    let names = changes.iter().map(|change| change.path.as_str());
+    reasons.extend(names.filter_map(|name| secret_in(name, name, redactor)));
+    reasons.extend(secrets_in(&patch.text, redactor));
     reasons
+        .into_iter()
+        .map(|reason| redactor.redact(&reason))
+        .collect()
 }
 
 fn reason_against(change: &FileChange, settings: &PublishSettings) -> Option<String> {
@@ -181,7 +203,7 @@ fn secrets_in(patch: &str, redactor: &Redactor) -> Vec<String> {
             reasons.extend(secret_in(&path, &added, redactor));
             path = text::clean_line(next.strip_prefix("b/").unwrap_or(next));
             added.clear();
-        } else if let Some(text) = line.strip_prefix('+') {
+        } else if let Some(text) = line.strip_prefix('>') {
             added.push_str(text);
             added.push('\n');
         }
@@ -220,12 +242,23 @@ mod tests {
 
     fn reasons(changes: &[FileChange], patch: &str) -> Vec<String> {
         let redactor = Redactor::new([&SecretString::from("the-live-token-value")]);
-        reasons_against(changes, patch, &[], &PublishSettings::default(), &redactor)
+        let patch = Patch {
+            text: patch.to_owned(),
+            complete: true,
+        };
+        let links = [];
+        reasons_against(
+            changes,
+            &patch,
+            &links,
+            &PublishSettings::default(),
+            &redactor,
+        )
     }
 
     #[test]
     fn ordinary_changes_pass() {
-        let patch = "+++ b/src/lib.rs\n+let token = config.token();\n";
+        let patch = "+++ b/src/lib.rs\n>let token = config.token();\n";
         assert_eq!(
             Vec::<String>::new(),
             reasons(&[change("src/lib.rs"), change("docs/x.md")], patch)
@@ -250,9 +283,28 @@ mod tests {
             large,
             renamed,
         ];
-        let patch = "+++ b/a.env\n+GITEA_TOKEN=0123456789abcdef0123456789abcdef01234567\n\
-                     +++ b/b.txt\n+x the-live-token-value\n";
+        let patch = "+++ b/a.env\n>GITEA_TOKEN=0123456789abcdef0123456789abcdef01234567\n\
+                     +++ b/b.txt\n>++ x the-live-token-value\n";
         insta::assert_debug_snapshot!(reasons(&changes, patch));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_refused() {
+        let patch = Patch {
+            text: String::new(),
+            complete: false,
+        };
+        let links = [("odd \u{fffd} name".to_owned(), None)];
+        let settings = PublishSettings::default();
+        let reasons = reasons_against(&[], &patch, &links, &settings, &Redactor::default());
+        assert_eq!(2, reasons.len(), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_secret_in_a_name_is_found_and_not_repeated() {
+        let found = reasons(&[change("notes/the-live-token-value.md")], "");
+        assert_eq!(1, found.len(), "{found:?}");
+        assert!(!found[0].contains("the-live-token-value"), "{found:?}");
     }
 
     #[test]

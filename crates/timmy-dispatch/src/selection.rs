@@ -68,7 +68,7 @@ pub struct Past {
     pub refused_pull: Option<IssueNumber>,
     /// A pull request for the issue that was merged.
     pub merged_pull: Option<IssueNumber>,
-    /// Runs that ended without a pull request since the issue last changed.
+    /// Runs that ended without a pull request and said something about the issue.
     pub failed_attempts: u32,
 }
 
@@ -247,7 +247,7 @@ fn pull(past: &Past) -> Option<String> {
 fn tried_too_often(past: &Past, settings: &SelectionSettings) -> Option<String> {
     (past.failed_attempts >= settings.attempts).then(|| {
         format!(
-            "{} attempts failed since it last changed",
+            "{} attempts failed; `timmy sprint --issue` tries again",
             past.failed_attempts
         )
     })

@@ -41,20 +41,37 @@ impl BareRepository {
     /// # Errors
     /// [`GitError::Failed`] when git cannot make it, [`GitError::Io`] for its directory.
     pub async fn open_or_init(git: &Git, path: &Path) -> Result<Self, GitError> {
-        let repository = Self {
+        if !path.join("HEAD").is_file() {
+            Self::make(git, path).await?;
+        }
+        Ok(Self {
             git: git.clone(),
             path: path.to_owned(),
-        };
-        if !path.join("HEAD").is_file() {
-            std::fs::create_dir_all(path).map_err(GitError::io("create", path))?;
-            let arguments = ["init", "--quiet", "--bare", "--template=", "."];
-            git.succeed(Invocation::new(arguments).at(Place::Tree(path)))
-                .await?;
-            repository
-                .succeed(Invocation::new(["mktree"]).input(""))
-                .await?;
+        })
+    }
+
+    /// Makes an empty repository, wholly or not at all: other processes look for it, and this one
+    /// may be killed.
+    async fn make(git: &Git, path: &Path) -> Result<(), GitError> {
+        let parent = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(parent).map_err(GitError::io("create", parent))?;
+        let fresh = tempfile::Builder::new().prefix("new-").tempdir_in(parent);
+        let fresh = fresh.map_err(GitError::io("create", parent))?;
+        let arguments = ["init", "--quiet", "--bare", "--template=", "."];
+        git.succeed(Invocation::new(arguments).at(Place::Tree(fresh.path())))
+            .await?;
+        let empty_tree = Invocation::new(["mktree"]).input("");
+        git.succeed(empty_tree.at(Place::Bare(fresh.path())))
+            .await?;
+        match std::fs::rename(fresh.path(), path) {
+            Ok(()) => {
+                let _moved_away = fresh.keep();
+                Ok(())
+            }
+            // Somebody else was faster.
+            Err(_) if path.join("HEAD").is_file() => Ok(()),
+            Err(error) => Err(GitError::io("create", path)(error)),
         }
-        Ok(repository)
     }
 
     /// Where it is.

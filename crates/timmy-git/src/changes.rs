@@ -27,6 +27,16 @@ pub struct FileChange {
     pub bytes: u64,
 }
 
+/// A difference as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// The patch. An added line starts with `>`, which no line of a header does: a line `++ x` of a
+    /// file cannot be taken for the name of another file.
+    pub text: String,
+    /// Whether all of it is here.
+    pub complete: bool,
+}
+
 /// What became of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -97,7 +107,8 @@ impl BareRepository {
     }
 
     /// The difference as a patch for reading, cut after `limit` bytes. Lossily decoded; not to be
-    /// applied.
+    /// applied. Every file is text in it, whatever bytes it holds and whatever the attributes in
+    /// the repository say.
     ///
     /// # Errors
     /// [`GitError::Failed`] when a commit is not here.
@@ -106,9 +117,11 @@ impl BareRepository {
         base: &ObjectName,
         head: &ObjectName,
         limit: usize,
-    ) -> Result<String, GitError> {
+    ) -> Result<Patch, GitError> {
         let arguments = [
             "diff",
+            "--text",
+            "--output-indicator-new=>",
             "--no-color",
             "--no-ext-diff",
             "--no-textconv",
@@ -120,7 +133,10 @@ impl BareRepository {
         ];
         let invocation = Invocation::new(arguments).limit(limit, Overflow::Cut);
         let output = self.succeed(invocation).await?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(Patch {
+            text: String::from_utf8_lossy(&output.stdout).into_owned(),
+            complete: !output.truncated,
+        })
     }
 
     /// The content of a file in a commit; `None` when there is no such file. A symbolic link's

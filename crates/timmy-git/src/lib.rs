@@ -31,6 +31,7 @@ mod workspace;
 pub use bare::BareRepository;
 pub use changes::ChangeKind;
 pub use changes::FileChange;
+pub use changes::Patch;
 pub use collect::BUNDLE_LIMIT;
 pub use collect::collect;
 pub use error::GitError;

@@ -3,7 +3,7 @@
 //!
 //! - [`chat`] is the vocabulary: messages, tools, replies, and the [`ChatModel`] trait;
 //! - [`error`] names every way in which a call can fail, each with an answer of its own;
-//! - [`settings`] is what the configuration says about a provider, and [`open`] makes models of it;
+//! - [`settings`] is what the configuration says about a provider, and [`open()`] makes models of it;
 //! - [`router`] is the cascade with health and budgets;
 //! - [`recording`] keeps conversations so that they can be played back;
 //! - [`hermes`] uses a Hermes agent as nothing but a way to a model.

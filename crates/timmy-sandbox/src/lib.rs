@@ -1,6 +1,6 @@
 //! A command under a policy: how anything that an agent asked for is run.
 //!
-//! [`choose`] finds the strongest isolation this machine offers by running a canary command in it,
+//! [`choose()`] finds the strongest isolation this machine offers by running a canary command in it,
 //! and gives back a [`Sandbox`]. Its levels, strongest first:
 //!
 //! - **L3**: bubblewrap namespaces with almost nothing of the host in them, and inside them

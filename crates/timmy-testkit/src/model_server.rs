@@ -192,6 +192,12 @@ fn probe(request: &Request) -> Reply {
         "/health" | "/v1/health" => {
             Reply::json(StatusCode::OK, json!({"status": "ok"}).to_string())
         }
+        // What a Hermes gateway whose tools were all taken away answers.
+        "/v1/toolsets" => {
+            let toolsets = json!({"object": "list", "data": [
+                {"name": "terminal", "enabled": false, "tools": ["terminal"]}]});
+            Reply::json(StatusCode::OK, toolsets.to_string())
+        }
         "/v1/models" => {
             let models = json!({"object": "list", "data": [{"id": MODEL, "object": "model"}]});
             Reply::json(StatusCode::OK, models.to_string())

@@ -57,7 +57,13 @@ fn show(arguments: &ReadArguments, bytes: &[u8]) -> Answer {
     let first = arguments.from_line.unwrap_or(1).max(1);
     let count = arguments.lines.unwrap_or(LINES);
     let shown: Vec<&str> = text.lines().skip(first - 1).take(count).collect();
-    let last = first + shown.len() - usize::from(!shown.is_empty());
+    if total == 0 {
+        return Answer::ok("[empty]");
+    }
+    if shown.is_empty() {
+        return Answer::ok(format!("[no such lines: the file has {total}]"));
+    }
+    let last = first + shown.len() - 1;
     let mut result = shown.join("\n");
     if first > 1 || last < total {
         result.push_str(&format!("\n[lines {first} to {last} of {total}]"));
@@ -126,7 +132,8 @@ fn edit(bench: &Workbench, arguments: &EditArguments) -> Result<Answer, String> 
         .read(&arguments.path, LARGEST_FILE)
         .map_err(|e| e.to_string())?;
     let text = String::from_utf8(bytes).map_err(|_| "This is not a UTF-8 text file.".to_owned())?;
-    let count = text.matches(&arguments.old).count();
+    let (old, new) = spelled_as_in(&text, arguments);
+    let count = text.matches(&old).count();
     match count {
         0 => {
             return Err(
@@ -141,9 +148,26 @@ fn edit(bench: &Workbench, arguments: &EditArguments) -> Result<Answer, String> 
             ));
         }
     }
-    let edited = text.replace(&arguments.old, &arguments.new);
+    let grown = new.len().saturating_sub(old.len()).saturating_mul(count);
+    if text.len().saturating_add(grown) as u64 > LARGEST_FILE {
+        return Err(format!(
+            "The file would grow beyond {LARGEST_FILE} bytes. Use run_command for that."
+        ));
+    }
+    let edited = text.replace(&old, &new);
     write(bench, &arguments.path, edited.as_bytes())?;
     Ok(Answer::ok(format!("Replaced {count} occurrence(s).")))
+}
+
+/// The old and the new text, with the line ends of the file: it was shown without its carriage
+/// returns, so the model cannot know of them.
+fn spelled_as_in(text: &str, arguments: &EditArguments) -> (String, String) {
+    let (old, new) = (arguments.old.clone(), arguments.new.clone());
+    if text.contains(&old) || !text.contains("\r\n") {
+        return (old, new);
+    }
+    let with_returns = |text: String| text.replace("\r\n", "\n").replace('\n', "\r\n");
+    (with_returns(old), with_returns(new))
 }
 
 /// Git's own files are out of reach: what lies there decides what git does.
@@ -210,18 +234,21 @@ fn list(
         if lines.len() > ENTRIES {
             return Ok(());
         }
-        let path = directory.join(&entry.path);
-        match entry.kind {
-            EntryKind::Directory if entry.path == ".git" => {}
-            EntryKind::Directory => {
-                lines.push(format!("{}/", path.display()));
-                if depth > 1 {
-                    list(bench, &path, depth - 1, lines)?;
-                }
-            }
-            EntryKind::File => lines.push(format!("{} {}", path.display(), entry.bytes)),
-            EntryKind::Symlink => lines.push(format!("{} [symbolic link]", path.display())),
-            EntryKind::Special => lines.push(format!("{} [not a file]", path.display())),
+        let path = Path::new(&entry.path);
+        let line = match entry.kind {
+            EntryKind::Directory if path.ends_with(".git") => continue,
+            EntryKind::Directory => format!("{}/", entry.path),
+            EntryKind::File => format!("{} {}", entry.path, entry.bytes),
+            EntryKind::Symlink => format!("{} [symbolic link]", entry.path),
+            EntryKind::Special => format!("{} [not a file]", entry.path),
+        };
+        lines.push(line);
+        // A directory inside that cannot be listed, for its name or its permissions, hides no other.
+        if entry.kind == EntryKind::Directory
+            && depth > 1
+            && let Err(error) = list(bench, path, depth - 1, lines)
+        {
+            lines.push(format!("{}/ [{error}]", entry.path));
         }
     }
     Ok(())

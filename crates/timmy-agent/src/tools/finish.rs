@@ -31,8 +31,9 @@ impl Tool for FinishWork {
         if arguments.summary.trim().is_empty() {
             return Answer::error("`summary` is empty. Say what was done.");
         }
-        if arguments.title.is_some() {
-            bench.propose(|proposals| proposals.title = arguments.title);
+        if let Some(title) = &arguments.title {
+            let title = bench.proposal(title);
+            bench.propose(|proposals| proposals.title = title);
         }
         let text = "The work is finished.".to_owned();
         Answer {

@@ -77,7 +77,7 @@ async fn read_issue(bench: &Workbench, number: IssueNumber) -> Result<Answer, St
     let comments: Vec<_> = comments[newest..]
         .iter()
         .map(|comment| {
-            json!({"author": comment.author, "body": text::bound(&comment.body, COMMENT_BYTES)})
+            json!({"author": comment.author, "body": bench.presentable(&comment.body, COMMENT_BYTES)})
         })
         .collect();
     let shown = json!({
@@ -86,10 +86,11 @@ async fn read_issue(bench: &Workbench, number: IssueNumber) -> Result<Answer, St
         "state": issue.state,
         "labels": issue.labels,
         "author": issue.author,
-        "body": text::bound(&issue.body, BODY_BYTES),
+        "body": bench.presentable(&issue.body, BODY_BYTES),
         "comments": comments,
     });
-    Ok(Answer::ok(format!("{OUTSIDE}{shown:#}")))
+    let shown = bench.json(&shown);
+    Ok(Answer::ok(format!("{OUTSIDE}{}", shown.text)))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -138,7 +139,8 @@ impl Tool for ProposeComment {
         finding that people should know. It is posted at the end, if policy allows.";
 
     async fn run(bench: &Workbench, arguments: CommentArguments) -> Answer {
-        bench.propose(|proposals| proposals.comment = Some(arguments.body));
+        let comment = bench.proposal(&arguments.body);
+        bench.propose(|proposals| proposals.comment = comment);
         Answer::ok("Noted. It replaces a comment proposed before.")
     }
 }
@@ -162,9 +164,11 @@ impl Tool for DescribePullRequest {
         is opened at the end.";
 
     async fn run(bench: &Workbench, arguments: DescribeArguments) -> Answer {
+        let title = bench.proposal(&arguments.title);
+        let description = bench.proposal(&arguments.description);
         bench.propose(|proposals| {
-            proposals.title = Some(arguments.title);
-            proposals.description = Some(arguments.description);
+            proposals.title = title;
+            proposals.description = description;
         });
         Answer::ok("Noted. It replaces what was proposed before.")
     }

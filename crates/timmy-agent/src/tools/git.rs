@@ -39,7 +39,7 @@ macro_rules! local_tools {
             async fn run(bench: &Workbench, arguments: Self::Arguments) -> Answer {
                 let runner = tools::SandboxRunner::new(bench.sandbox.as_ref(), &bench.policy, &bench.redactor);
                 match tools::$function(&runner, &arguments).await {
-                    Ok(found) => Answer::json(&found),
+                    Ok(found) => bench.json(&found),
                     Err(error) => Answer::error(error.to_string()),
                 }
             }

@@ -32,6 +32,16 @@ use timmy_sandbox::Policy;
 use timmy_sandbox::Sandbox;
 use timmy_sandbox::Tree;
 
+use crate::presentable::presentable;
+use crate::presentable::presentable_json;
+
+/// The tool that ends the work.
+pub(crate) const FINISH: &str = <finish::FinishWork as Tool>::NAME;
+/// The most characters of an unknown tool's name that are shown.
+const LONGEST_NAME: usize = 64;
+/// The most bytes of one proposed text that are kept.
+const PROPOSAL_BYTES: usize = 16 << 10;
+
 /// Where tools work: one workspace, reached through one sandbox.
 pub struct Workbench {
     /// Runs commands.
@@ -59,7 +69,8 @@ pub struct ForgeDesk {
     pub issue: IssueNumber,
 }
 
-/// What the agent wants the forge to be told. Policy decides; the sprint does it.
+/// What the agent wants the forge to be told, each text cleaned, redacted and bounded. Policy
+/// decides; the sprint does it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Proposals {
     /// A title for the pull request.
@@ -101,6 +112,26 @@ impl Workbench {
         }
     }
 
+    /// A text of others, safe to show.
+    fn presentable(&self, text: &str, limit: usize) -> String {
+        presentable(&self.redactor, text, limit)
+    }
+
+    /// A result that has a JSON form.
+    fn json(&self, value: &impl Serialize) -> Answer {
+        match serde_json::to_value(value) {
+            Ok(value) => {
+                let shown = presentable_json(&self.redactor, value, usize::MAX);
+                Answer::ok(format!("{shown:#}"))
+            }
+            Err(error) => Answer::error(error.to_string()),
+        }
+    }
+
+    fn proposal(&self, text: &str) -> Option<String> {
+        Some(self.presentable(text, PROPOSAL_BYTES))
+    }
+
     fn propose(&self, change: impl FnOnce(&mut Proposals)) {
         change(
             &mut self
@@ -136,14 +167,6 @@ impl Answer {
             text: text.into(),
             ok: false,
             finished: None,
-        }
-    }
-
-    /// A result that has a JSON form.
-    fn json(value: &impl Serialize) -> Self {
-        match serde_json::to_string_pretty(value) {
-            Ok(text) => Self::ok(text),
-            Err(error) => Self::error(error.to_string()),
         }
     }
 }
@@ -286,9 +309,10 @@ impl ToolBox {
             .iter()
             .map(|entry| entry.spec.name.as_str())
             .collect();
-        let name = text::bound(&text::clean_line(name), 64).into_owned();
+        let name = self.bench.redactor.redact(&text::clean_line(name));
+        let name: String = name.chars().take(LONGEST_NAME).collect();
         Answer::error(format!(
-            "There is no tool {name:?}. There are: {}.",
+            "There is no tool `{name}`. There are: {}.",
             names.join(", ")
         ))
     }

@@ -1,5 +1,7 @@
 //! `search`: a pattern in the files of the workspace.
 
+use std::path::Component;
+use std::path::Path;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -30,6 +32,12 @@ pub(super) struct Arguments {
 
 pub(super) struct Search;
 
+/// As for the other tools; that the sandbox shows little else is no reason to look there.
+fn stays_inside(path: &Path) -> bool {
+    path.components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
 #[async_trait]
 impl Tool for Search {
     type Arguments = Arguments;
@@ -39,6 +47,9 @@ impl Tool for Search {
     async fn run(bench: &Workbench, arguments: Arguments) -> Answer {
         let kind = if arguments.plain { "-F" } else { "-E" };
         let path = arguments.path.unwrap_or_else(|| PathBuf::from("."));
+        if !stays_inside(&path) {
+            return Answer::error("`path` leaves the workspace.");
+        }
         let mut command = Command::new(["grep", "-rnI", "--exclude-dir=.git", MATCHES_IN_A_FILE]);
         command
             .argv

@@ -21,6 +21,7 @@ use timmy_core::ExitStatus;
 use timmy_core::ObjectName;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
+use timmy_core::text;
 use timmy_forge::Comment;
 use timmy_forge::Issue;
 use timmy_git::BareRepository;
@@ -139,7 +140,7 @@ impl Sprint {
         bare: &BareRepository,
         tree: &Path,
     ) -> Result<Option<ObjectName>, SprintError> {
-        let title = self.desk.presentable_line(&chosen.issue.title);
+        let title = text::defuse_line(&self.desk.presentable_line(&chosen.issue.title));
         let message = format!("{title}\n\nIssue: #{}\nRun: {run}\n", chosen.issue.number);
         let target: RefName = run_ref(run).parse().map_err(timmy_git::GitError::from)?;
         let policy = self.desk.policy(tree);

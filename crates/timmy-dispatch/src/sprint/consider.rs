@@ -51,6 +51,14 @@ pub(super) struct Chosen {
     pub(super) branch: String,
 }
 
+/// A branch that an attempt pushed.
+pub(super) struct OwnBranch {
+    pub(super) issue: IssueNumber,
+    /// Its short name.
+    pub(super) name: String,
+    pub(super) commit: ObjectName,
+}
+
 /// Every rule's answer about one issue.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
@@ -260,24 +268,34 @@ impl Desk {
             .parse()
             .map_err(timmy_git::GitError::from)?;
         let base = self.fetch_branch(&bare, &reference).await?;
-        let own: RefName = OWN_BRANCHES.parse().map_err(timmy_git::GitError::from)?;
-        let found = bare
-            .list_remote(&self.remote, &[RefPattern::Below(own)])
-            .await?;
         let mut branches: BTreeMap<IssueNumber, Vec<String>> = BTreeMap::new();
-        for (name, _) in found {
-            let Some(branch) = name.branch() else {
-                continue;
-            };
-            if let Some((issue, _)) = issue_and_attempt(branch) {
-                branches.entry(issue).or_default().push(branch.to_owned());
-            }
+        for own in self.own_branches().await? {
+            branches.entry(own.issue).or_default().push(own.name);
         }
         Ok(Ground {
             base_branch,
             base,
             branches,
         })
+    }
+
+    /// The branches of earlier attempts that are on the forge.
+    pub(super) async fn own_branches(&self) -> Result<Vec<OwnBranch>, SprintError> {
+        let own: RefName = OWN_BRANCHES.parse().map_err(timmy_git::GitError::from)?;
+        let bare = self.bare().await?;
+        let found = bare
+            .list_remote(&self.remote, &[RefPattern::Below(own)])
+            .await?;
+        let own_branch = |(name, commit): (RefName, ObjectName)| {
+            let name = name.branch()?.to_owned();
+            let (issue, _) = issue_and_attempt(&name)?;
+            Some(OwnBranch {
+                issue,
+                name,
+                commit,
+            })
+        };
+        Ok(found.into_iter().filter_map(own_branch).collect())
     }
 
     /// Finds out what the rules ask about an issue, as far as earlier answers make it necessary.

@@ -1,15 +1,15 @@
 //! Runs whose process was killed.
 //!
 //! The kernel drops the lock of a killed process, so a run without an end whose lock is free is
-//! dead. What it had pushed with a receipt is carried on to a pull request; everything else is
-//! closed as abandoned, and its issue is free again.
+//! dead. What it had pushed with a receipt is carried on to a pull request, also when the push arrived
+//! after its death; everything else is closed as abandoned, and its issue is free again.
 
 use timmy_core::Event;
 use timmy_core::EventKind;
+use timmy_core::IssueNumber;
+use timmy_core::Receipt;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
-use timmy_git::RefName;
-use timmy_git::RefPattern;
 use timmy_store::runs::RunSummary;
 
 use super::desk::Desk;
@@ -80,11 +80,18 @@ impl Desk {
         summary: &RunSummary,
         history: &[Event],
     ) -> Result<Outcome, SprintError> {
-        let (Some(branch), Some(receipt)) = (&summary.branch, &summary.receipt) else {
+        let Some(receipt) = &summary.receipt else {
             return Ok(Outcome::Abandoned);
         };
-        if !self.is_on_forge(branch, receipt).await? {
+        let Some(branch) = self.branch_of(summary.issue, receipt).await? else {
             return Ok(Outcome::Abandoned);
+        };
+        if summary.branch.is_none() {
+            let pushed = EventKind::BranchPushed {
+                branch: branch.clone(),
+                commit: receipt.commit.clone(),
+            };
+            self.record(run, pushed).await?;
         }
         let told = Told::of(history);
         let evidence = Evidence {
@@ -102,27 +109,24 @@ impl Desk {
         };
         let offer = Offer {
             evidence,
-            branch,
+            branch: &branch,
             base_branch: &told.base_branch,
             comment: None,
         };
         self.offer(&offer).await
     }
 
-    /// Whether the branch still holds exactly what the receipt is for.
-    async fn is_on_forge(
+    /// The branch that still holds exactly what the receipt is for. The forge is asked, not the log:
+    /// a process may have been killed before it could say that its push had arrived.
+    async fn branch_of(
         &self,
-        branch: &str,
-        receipt: &timmy_core::Receipt,
-    ) -> Result<bool, SprintError> {
-        let name: RefName = format!("refs/heads/{branch}")
-            .parse()
-            .map_err(timmy_git::GitError::from)?;
-        let bare = self.bare().await?;
-        let found = bare
-            .list_remote(&self.remote, &[RefPattern::Exact(name)])
-            .await?;
-        Ok(found.iter().any(|(_, commit)| *commit == receipt.commit))
+        issue: IssueNumber,
+        receipt: &Receipt,
+    ) -> Result<Option<String>, SprintError> {
+        let own = self.own_branches().await?;
+        let mut own = own.into_iter();
+        let found = own.find(|own| own.issue == issue && own.commit == receipt.commit);
+        Ok(found.map(|own| own.name))
     }
 }
 

@@ -135,14 +135,9 @@ impl Desk {
         let patch = bare.patch(base, commit, PATCH_BYTES).await?;
         let mut links = Vec::new();
         for change in changes.iter().filter(|change| change.new_mode == SYMLINK) {
-            let target = bare
-                .blob(commit, &change.path, LINK_BYTES)
-                .await?
-                .unwrap_or_default();
-            links.push((
-                change.path.clone(),
-                String::from_utf8_lossy(&target).into_owned(),
-            ));
+            let target = bare.blob(commit, &change.path, LINK_BYTES).await?;
+            let target = target.map(|target| String::from_utf8_lossy(&target).into_owned());
+            links.push((change.path.clone(), target));
         }
         let settings = &self.settings.publish;
         Ok(policy::reasons_against(

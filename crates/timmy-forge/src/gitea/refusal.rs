@@ -74,8 +74,8 @@ pub(super) fn classify(call: String, status: StatusCode, said: String) -> ForgeE
     }
 }
 
-/// The scope named in "token does not have at least one of required scope(s): [write:issue]", or
-/// since Gitea 1.23 in "... required scope(s), required=[write:issue], token scope=read:issue".
+/// The scope named in "token does not have at least one of required scope(s): `[write:issue]`", or
+/// since Gitea 1.23 in "... required scope(s), required=`[write:issue]`, token scope=read:issue".
 fn missing_scope(said: &str) -> Option<String> {
     let (_, named) = said.split_once(SCOPE_PHRASE)?;
     let (scopes, _) = named.split_once('[')?.1.split_once(']')?;

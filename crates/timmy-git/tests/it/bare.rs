@@ -71,9 +71,29 @@ async fn changes_name_every_path_exactly() {
 async fn a_patch_is_cut_at_its_limit() {
     let (sample, base, head) = changed().await;
     let whole = sample.bare.patch(&base, &head, 1 << 20).await.unwrap();
+    assert!(whole.complete);
+    let whole = whole.text;
     assert!(whole.contains("rename from src/old name.rs"), "{whole}");
     let cut = sample.bare.patch(&base, &head, 100).await.unwrap();
-    assert_eq!(&whole[..100], cut);
+    assert_eq!((&whole[..100], false), (cut.text.as_str(), cut.complete));
+}
+
+#[tokio::test]
+async fn a_patch_hides_no_line_of_any_file() {
+    let files = [(".gitattributes", "*.txt -diff\n"), ("x.txt", "x\n")];
+    let (sample, base) = Sample::with_commit(&files).await;
+    let source = sample.path("source");
+    write(&source.join("x.txt"), "x\nby attribute\n");
+    write(&source.join("y"), "\0\nbinary\n++ like a header\n");
+    plain(&source, &["add", "-A"]);
+    plain(&source, &["commit", "-q", "-m", "change"]);
+    let url = sample.bare.path().to_str().unwrap().to_owned();
+    plain(&source, &["push", "-q", &url, "HEAD:refs/heads/main"]);
+    let head = plain(&source, &["rev-parse", "HEAD"]).parse().unwrap();
+    let patch = sample.bare.patch(&base, &head, 1 << 20).await.unwrap().text;
+    let added = patch.lines().filter_map(|line| line.strip_prefix('>'));
+    let expected = ["by attribute", "\0", "binary", "++ like a header"];
+    assert_eq!(expected.to_vec(), added.collect::<Vec<_>>(), "{patch}");
 }
 
 #[tokio::test]

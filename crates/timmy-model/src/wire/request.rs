@@ -114,12 +114,25 @@ impl Shape {
             Arguments::Object(object) => Value::Object(object.clone()),
             Arguments::Invalid { text, .. } => json!({"unreadable_arguments": text}),
         };
+        let name = sendable(&call.name);
         match self.dialect.api {
             Api::ChatCompletions => json!({"id": call.id, "type": "function",
-                "function": {"name": call.name, "arguments": arguments.to_string()}}),
-            Api::Ollama => json!({"function": {"name": call.name, "arguments": arguments}}),
+                "function": {"name": name, "arguments": arguments.to_string()}}),
+            Api::Ollama => json!({"function": {"name": name, "arguments": arguments}}),
         }
     }
+}
+
+/// A tool's name as servers take it back. A model can make up any name; OpenAI rejects a history
+/// with one that has other characters than these or more than 64 of them.
+fn sendable(name: &str) -> String {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let name = name.chars().take(64);
+    let name: String = name.map(|c| if legal(c) { c } else { '_' }).collect();
+    if name.is_empty() {
+        return "unnamed".to_owned();
+    }
+    name
 }
 
 fn tool(tool: &ToolSpec) -> Value {

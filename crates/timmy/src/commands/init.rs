@@ -159,14 +159,11 @@ fn ask(arguments: &InitArguments) -> Result<Answers, inquire::InquireError> {
     answers.model = Text::new("Which model?")
         .with_initial_value(&answers.model)
         .prompt()?;
-    let confirmed = Confirm::new("Write the configuration?")
-        .with_default(true)
-        .prompt()?;
-    if confirmed {
-        Ok(answers)
-    } else {
-        Err(inquire::InquireError::OperationCanceled)
+    let confirmed = Confirm::new("Write the configuration?").with_default(true);
+    if !confirmed.prompt()? {
+        return Err(inquire::InquireError::OperationCanceled);
     }
+    Ok(answers)
 }
 
 fn usual_address(kind: &str) -> &'static str {

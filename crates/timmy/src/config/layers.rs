@@ -147,16 +147,16 @@ impl Loaded {
         {
             return variable.clone();
         }
-        let mut found = Some(&self.file);
-        for (depth, key) in keys.iter().enumerate() {
-            match found.and_then(|table| table.get(key)) {
+        let file = self.path.display().to_string();
+        let mut table = &self.file;
+        for key in keys {
+            match table.get(key) {
                 None => return "default".to_owned(),
-                Some(Value::Table(inner)) => found = Some(inner),
-                Some(_) if depth + 1 <= keys.len() => return self.path.display().to_string(),
-                Some(_) => found = None,
+                Some(Value::Table(inner)) => table = inner,
+                Some(_) => return file,
             }
         }
-        self.path.display().to_string()
+        file
     }
 }
 

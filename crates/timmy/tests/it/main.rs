@@ -6,5 +6,13 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod bad_input;
+mod demo;
 mod edges;
+mod home;
+mod kill;
 mod pages;
+mod providers;
+mod readme;
+mod served;
+mod together;

@@ -23,7 +23,10 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The numbers in `Code::new(NNN)` outside of tests.
+/// What stands before a code's number in the sources.
+const BEFORE_A_NUMBER: [&str; 4] = ["Code::new(", "told(", "=> (", "TIMMY-0"];
+
+/// The numbers of the codes in the sources, outside of tests.
 fn codes() -> BTreeSet<u16> {
     let mut files = Vec::new();
     for package in fs::read_dir(root().join("crates")).unwrap() {
@@ -33,11 +36,19 @@ fn codes() -> BTreeSet<u16> {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
-        for part in code.split("Code::new(").skip(1) {
+        if !code.contains("Code::new(") && !code.contains("TIMMY-0") {
+            continue;
+        }
+        for mark in BEFORE_A_NUMBER {
+            let numbers = code.split(mark).skip(1).map(|rest| {
+                rest.chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect::<String>()
+            });
             codes.extend(
-                part.split(')')
-                    .next()
-                    .and_then(|number| number.trim().parse::<u16>().ok()),
+                numbers
+                    .filter(|n| n.len() == 3)
+                    .map(|n| n.parse::<u16>().unwrap()),
             );
         }
     }
@@ -95,9 +106,11 @@ fn the_repository_speaks_of_timmy_alone() {
     }
     // Spelt in two parts, so that this file does not find itself.
     let forbidden = [
-        concat!("/wo", "rk/"),
-        concat!("/ro", "ot/"),
-        concat!("/ho", "me/me/code"),
+        concat!("/wo", "rk/main"),
+        concat!("/wo", "rk/shared"),
+        concat!("/wo", "rk/wt"),
+        concat!("/var/tmp/", "timmy"),
+        concat!("/opt/", "forgejo"),
     ];
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
