@@ -5,8 +5,10 @@ use std::io::IsTerminal;
 use std::io::Write;
 use std::time::Duration;
 
+use comfy_table::ColumnConstraint;
 use comfy_table::ContentArrangement;
 use comfy_table::Table;
+use comfy_table::Width;
 use comfy_table::presets;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
@@ -14,6 +16,12 @@ use serde::Serialize;
 use timmy_core::Code;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
+
+/// Columns of space between the columns of a table.
+const GAP: u16 = 2;
+
+/// Ends a colour.
+const PLAIN: &str = "\u{1b}[0m";
 
 /// How output is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +73,15 @@ pub(crate) fn talk(text: &str) {
 
 /// A table without lines between its rows, as wide as the terminal.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let widths = longest_words(header, &rows);
+    let least: usize = widths.iter().map(|width| width + usize::from(GAP)).sum();
     let mut table = Table::new();
+    if table
+        .width()
+        .is_some_and(|width| usize::from(width) < least)
+    {
+        return records(header, &rows);
+    }
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
@@ -73,11 +89,54 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
-    // Space between the columns, none before the first.
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    // Space between the columns, none before the first; no word is broken.
+    for (column, longest) in table.column_iter_mut().zip(widths) {
+        column.set_padding((0, GAP));
+        let width = u16::try_from(longest)
+            .unwrap_or(u16::MAX)
+            .saturating_add(GAP);
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
     }
     table.trim_fmt()
+}
+
+/// The longest word of each column, in characters.
+fn longest_words(header: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let longest = |text: &str| {
+        let words = text.split_whitespace();
+        words.map(visible).max().unwrap_or(0)
+    };
+    let mut widths: Vec<usize> = header.iter().map(|name| longest(name)).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = longest(cell).max(*width);
+        }
+    }
+    widths
+}
+
+/// The characters of a word that are seen: without the colour that [`mark`] gives it.
+fn visible(word: &str) -> usize {
+    let coloured = word.strip_prefix('\u{1b}');
+    let inner = coloured.and_then(|word| word.split_once('m'));
+    let word = inner.map_or(word, |(_, rest)| rest.trim_end_matches(PLAIN));
+    word.chars().count()
+}
+
+/// Rows as paragraphs, for a terminal that is too narrow for a table.
+fn records(header: &[&str], rows: &[Vec<String>]) -> String {
+    let paragraph = |row: &Vec<String>| {
+        let cells = header.iter().zip(row);
+        let lines = cells
+            .filter(|(_, cell)| !cell.is_empty())
+            .map(|(name, cell)| match *name {
+                "" => cell.clone(),
+                name => format!("{name}: {cell}"),
+            });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let paragraphs: Vec<String> = rows.iter().map(paragraph).collect();
+    paragraphs.join("\n\n")
 }
 
 /// `1 run`, `2 runs`.
@@ -104,7 +163,7 @@ pub(crate) fn progress(what: &'static str) -> ProgressBar {
 pub(crate) fn mark(good: bool) -> String {
     let (word, colour) = if good { ("pass", "32") } else { ("FAIL", "31") };
     if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) {
-        return format!("\u{1b}[{colour}m{word}\u{1b}[0m");
+        return format!("\u{1b}[{colour}m{word}{PLAIN}");
     }
     word.to_owned()
 }
@@ -130,6 +189,24 @@ mod tests {
             "ISSUE  TITLE\n#1     a title",
             table(&["issue", "title"], rows)
         );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_line_by_line() {
+        let rows = vec![
+            vec!["#1".to_owned(), "pass".to_owned(), String::new()],
+            vec!["#2".to_owned(), "FAIL".to_owned(), "why".to_owned()],
+        ];
+        assert_eq!(
+            "issue: #1\npass\n\nissue: #2\nFAIL\nfinding: why",
+            records(&["issue", "", "finding"], &rows)
+        );
+    }
+
+    #[test]
+    fn colour_takes_no_room() {
+        assert_eq!(4, visible("\u{1b}[32mpass\u{1b}[0m"));
+        assert_eq!(4, visible("pass"));
     }
 
     #[test]
