@@ -112,7 +112,7 @@ pub(super) async fn examine(host: &Host) -> Result<Vec<Finding>, Problem> {
 
 fn print(findings: &[Finding]) -> Result<(), Problem> {
     let rows = findings.iter().map(|finding| {
-        let mark = finding.good.map_or("-".to_owned(), output::mark);
+        let mark = finding.good.map_or("-".to_owned(), output::verdict);
         vec![finding.what.clone(), mark, finding.found.clone()]
     });
     output::line(&output::table(&["what", "", "found"], rows.collect()))?;
