@@ -172,14 +172,14 @@ impl<'a> Prospect<'a> {
             SandboxLevel::L0 if !self.settings.allow_unsandboxed => Err(LevelReport::missing(
                 level,
                 "running without isolation is not allowed on this host",
-                "prefer a fix above; sandbox.allow_unsandboxed = true in timmy.toml gives up isolation",
+                "prefer another fix; sandbox.allow_unsandboxed = true in timmy.toml gives up isolation",
             )),
             SandboxLevel::L0 => match self.unsandboxed_run {
                 Unsandboxed::Allowed => Ok(Mechanism::Nothing),
                 Unsandboxed::Forbidden => Err(LevelReport::missing(
                     level,
                     "this run was not started with leave to go without isolation",
-                    "prefer a fix above; --unsandboxed gives up isolation for one run",
+                    "prefer another fix; --unsandboxed gives up isolation for one run",
                 )),
             },
         }

@@ -68,7 +68,7 @@ impl Coded for StoreError {
             }
             Self::Root { path, .. } => Problem::new(Code::new(202), ExitStatus::Refused, what)
                 .at(path.display().to_string())
-                .fix("set TIMMY_HOME to a directory of your own that nobody else can enter"),
+                .fix("chmod 700 it if it is yours, or set TIMMY_HOME to a directory nobody else can enter"),
             Self::Newer { .. } => Problem::new(Code::new(203), ExitStatus::Refused, what)
                 .fix("update timmy, or point TIMMY_HOME at another directory"),
             Self::Migrate(source) => Problem::new(Code::new(204), ExitStatus::Internal, what)

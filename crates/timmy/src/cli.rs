@@ -32,6 +32,28 @@ const EXIT_CODES: &str = "Exit codes: 0 done, with evidence; 1 done as asked, wi
 70 a defect or a full disk; 75 try again later; 77 credentials refused; 78 refused before anything \
 ran. `timmy explain TIMMY-NNNN` explains an error.";
 
+/// Kinds of providers that `init` can write.
+const PROVIDERS: [&str; 10] = [
+    "ollama",
+    "llama-server",
+    "vllm",
+    "openai",
+    "hermes-gateway",
+    "hermes-import",
+    "hermes-cli",
+    "ollama-v1",
+    "nous",
+    "generic",
+];
+
+/// The address of a server.
+fn address(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(url),
+        _ => Err("an address begins with http:// or https://".to_owned()),
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Ask a few questions, write the configuration, check it.
@@ -53,7 +75,7 @@ pub(crate) enum Command {
     /// List runs, newest first.
     Runs {
         /// How many.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show one run, step by step.
@@ -107,11 +129,11 @@ pub(crate) struct InitArguments {
     /// Ask nothing; take what is given and defaults for the rest.
     #[arg(long)]
     pub(crate) yes: bool,
-    /// gitea, forgejo or embedded.
-    #[arg(long)]
+    /// The kind of the forge.
+    #[arg(long, value_parser = ["gitea", "forgejo", "embedded"])]
     pub(crate) kind: Option<String>,
     /// The forge's address.
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     pub(crate) url: Option<Url>,
     /// The login the token belongs to.
     #[arg(long)]
@@ -122,11 +144,11 @@ pub(crate) struct InitArguments {
     /// A repository to work on. Can be given several times.
     #[arg(long = "repo", value_name = "OWNER/NAME")]
     pub(crate) repositories: Vec<RepoName>,
-    /// The kind of the model provider: ollama, openai, llama-server, vllm, hermes-gateway, ...
-    #[arg(long)]
+    /// The kind of the model provider.
+    #[arg(long, value_parser = PROVIDERS)]
     pub(crate) provider: Option<String>,
     /// The provider's address.
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     pub(crate) provider_url: Option<Url>,
     /// The model to ask for.
     #[arg(long)]
@@ -228,10 +250,21 @@ pub(crate) enum PullCommand {
     Merge {
         /// owner/name#N or #N.
         pull: IssueReference,
-        /// merge, squash or rebase.
+        /// How.
         #[arg(long, default_value = "squash")]
-        style: String,
+        style: Style,
     },
+}
+
+/// How a pull request is merged.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Style {
+    /// With a merge commit.
+    Merge,
+    /// As one commit.
+    Squash,
+    /// Commit by commit on top of the base branch.
+    Rebase,
 }
 
 #[derive(Debug, Subcommand)]
@@ -270,6 +303,7 @@ pub(crate) enum ForgeCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArguments {
     /// The server's address.
+    #[arg(value_parser = address)]
     pub(crate) url: Url,
     /// The login the token belongs to.
     #[arg(long)]
@@ -326,6 +360,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_has_a_scheme() {
+        assert!(address("https://git.example.org/forge").is_ok());
+        for bad in [
+            "git.example.org",
+            "127.0.0.1:3000",
+            "localhost:3000",
+            "ftp://a",
+            "",
+        ] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

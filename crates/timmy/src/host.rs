@@ -62,12 +62,18 @@ pub(crate) struct Host {
 impl Host {
     /// Reads the configuration. Nothing is opened yet.
     pub(crate) fn new(cli: &Cli) -> Result<Self, Problem> {
-        let path = match &cli.config {
-            Some(path) => path.clone(),
-            None => home::config_file().map_err(|error| error.problem())?,
-        };
+        let loaded = config::load(&config_path(cli)?).map_err(|error| error.problem())?;
+        Self::with(cli, loaded)
+    }
+
+    /// Leaves the configuration unread, for `init`, which may be about to replace a broken one.
+    pub(crate) fn before_settings(cli: &Cli) -> Result<Self, Problem> {
+        Self::with(cli, Loaded::unread(&config_path(cli)?))
+    }
+
+    fn with(cli: &Cli, loaded: Loaded) -> Result<Self, Problem> {
         Ok(Self {
-            loaded: config::load(&path).map_err(|error| error.problem())?,
+            loaded,
             root: home::private_root().map_err(|error| error.problem())?,
             form: if cli.json { Form::Json } else { Form::Human },
             clock: Arc::new(SystemClock::new()),
@@ -164,8 +170,8 @@ impl Host {
 
     /// A sandbox that was proven by a canary.
     pub(crate) async fn sandbox(&self, wanted: Unsandboxed) -> Result<Arc<dyn Sandbox>, Problem> {
-        let settings = &self.loaded.config.sandbox.isolation;
-        let chosen = timmy_sandbox::choose(settings, &helper()?, wanted).await;
+        let settings = self.loaded.config.sandbox.isolation();
+        let chosen = timmy_sandbox::choose(&settings, &helper()?, wanted).await;
         chosen.map_err(|error| error.problem())
     }
 
@@ -306,8 +312,27 @@ pub(crate) fn helper() -> Result<Helper, Problem> {
     })
 }
 
+/// A setting, or an option of the command line, without which the command cannot go on.
 pub(crate) fn incomplete(setting: &'static str, reason: String) -> Problem {
+    if setting.starts_with("--") {
+        return Problem::new(
+            timmy_core::Code::new(111),
+            timmy_core::ExitStatus::Usage,
+            reason,
+        )
+        .at(setting)
+        .fix(format!(
+            "give {setting}; `--help` after the command explains it"
+        ));
+    }
     ConfigError::Incomplete { setting, reason }.problem()
+}
+
+fn config_path(cli: &Cli) -> Result<PathBuf, Problem> {
+    match &cli.config {
+        Some(path) => Ok(path.clone()),
+        None => home::config_file().map_err(|error| error.problem()),
+    }
 }
 
 fn make_directory(path: &Path) -> Result<(), Problem> {

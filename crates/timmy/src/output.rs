@@ -5,8 +5,10 @@ use std::io::IsTerminal;
 use std::io::Write;
 use std::time::Duration;
 
+use comfy_table::ColumnConstraint;
 use comfy_table::ContentArrangement;
 use comfy_table::Table;
+use comfy_table::Width;
 use comfy_table::presets;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
@@ -14,6 +16,9 @@ use serde::Serialize;
 use timmy_core::Code;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
+
+/// Columns of space between the columns of a table.
+const GAP: u16 = 2;
 
 /// How output is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +70,15 @@ pub(crate) fn talk(text: &str) {
 
 /// A table without lines between its rows, as wide as the terminal.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let widths = longest_words(header, &rows);
+    let least: usize = widths.iter().map(|width| width + usize::from(GAP)).sum();
     let mut table = Table::new();
+    if table
+        .width()
+        .is_some_and(|width| usize::from(width) < least)
+    {
+        return records(header, &rows);
+    }
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
@@ -73,7 +86,52 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
+    // Space between the columns, none before the first; no word is broken.
+    for (column, longest) in table.column_iter_mut().zip(widths) {
+        column.set_padding((0, GAP));
+        let width = u16::try_from(longest)
+            .unwrap_or(u16::MAX)
+            .saturating_add(GAP);
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
+    }
     table.trim_fmt()
+}
+
+/// The longest word of each column, in characters.
+fn longest_words(header: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let longest = |text: &str| {
+        let words = text.split_whitespace();
+        words.map(|word| word.chars().count()).max().unwrap_or(0)
+    };
+    let mut widths: Vec<usize> = header.iter().map(|name| longest(name)).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = longest(cell).max(*width);
+        }
+    }
+    widths
+}
+
+/// Rows as paragraphs, for a terminal that is too narrow for a table.
+fn records(header: &[&str], rows: &[Vec<String>]) -> String {
+    let paragraph = |row: &Vec<String>| {
+        let cells = header.iter().zip(row);
+        let lines = cells
+            .filter(|(_, cell)| !cell.is_empty())
+            .map(|(name, cell)| match *name {
+                "" => cell.clone(),
+                name => format!("{name}: {cell}"),
+            });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let paragraphs: Vec<String> = rows.iter().map(paragraph).collect();
+    paragraphs.join("\n\n")
+}
+
+/// `1 run`, `2 runs`.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{number} {noun}")
 }
 
 /// A sign of life for something that may take longer than a second. Only on a terminal.
@@ -88,6 +146,11 @@ pub(crate) fn progress(what: &'static str) -> ProgressBar {
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
+}
+
+/// A verdict as a word, for tables, in which colour would count as width.
+pub(crate) fn verdict(good: bool) -> String {
+    if good { "pass" } else { "FAIL" }.to_owned()
 }
 
 /// Marks with words and, on a terminal that wants it, colour. The word carries the meaning.
@@ -112,6 +175,36 @@ pub(crate) fn duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_begins_at_the_edge() {
+        let rows = vec![vec!["#1".to_owned(), "a title".to_owned()]];
+        assert_eq!(
+            "ISSUE  TITLE\n#1     a title",
+            table(&["issue", "title"], rows)
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_line_by_line() {
+        let rows = vec![
+            vec!["#1".to_owned(), "pass".to_owned(), String::new()],
+            vec!["#2".to_owned(), "FAIL".to_owned(), "why".to_owned()],
+        ];
+        assert_eq!(
+            "issue: #1\npass\n\nissue: #2\nFAIL\nfinding: why",
+            records(&["issue", "", "finding"], &rows)
+        );
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let told = [0, 1, 2].map(|number| count(number, "run", "runs"));
+        assert_eq!(
+            ["0 runs", "1 run", "2 runs"],
+            told.each_ref().map(String::as_str)
+        );
+    }
 
     #[test]
     fn durations_are_readable() {

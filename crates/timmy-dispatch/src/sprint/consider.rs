@@ -87,6 +87,19 @@ impl Desk {
     /// # Errors
     /// When the repository cannot be worked on or the forge fails.
     pub async fn choose(&self) -> Result<Choice, SprintError> {
+        self.look_over(Extent::UpToTheChosen).await
+    }
+
+    /// As [`Self::choose`], but says of every open issue why a sprint would not take it, also of
+    /// those that come after the one it would take.
+    ///
+    /// # Errors
+    /// As [`Self::choose`].
+    pub async fn survey(&self) -> Result<Choice, SprintError> {
+        self.look_over(Extent::EveryIssue).await
+    }
+
+    async fn look_over(&self, extent: Extent) -> Result<Choice, SprintError> {
         let ground = self.ground().await?;
         let mut choice = Choice {
             issue: None,
@@ -102,7 +115,9 @@ impl Desk {
                 None if choice.issue.is_none() => {
                     choice.issue = Some(candidate.issue.number);
                     choice.title = Some(self.presentable_line(&candidate.issue.title));
-                    break;
+                    if extent == Extent::UpToTheChosen {
+                        break;
+                    }
                 }
                 None => {}
             }
@@ -138,7 +153,8 @@ impl Desk {
         let issue = self.forge.issue(&self.repo, number).await?;
         let chosen = ground.chosen(issue);
         let project = self.read_project(&chosen.base).await?;
-        let here = std::path::Path::new(".");
+        // Whoever reads it is in a clone of their own.
+        let here = std::path::Path::new("$PWD");
         Ok(self.prompt(&chosen, &project, here).await?.whole())
     }
 
@@ -381,6 +397,15 @@ impl Desk {
         }
         Ok(None)
     }
+}
+
+/// How many of the open issues are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// As many as it takes to choose one.
+    UpToTheChosen,
+    /// All of them, for a person.
+    EveryIssue,
 }
 
 /// How much is looked up about an issue.

@@ -10,7 +10,10 @@ use crate::output::Form;
 
 pub(super) fn run(host: &Host, command: &ConfigCommand) -> Ended {
     match command {
-        ConfigCommand::Path => output::line(&host.loaded.path.display().to_string())?,
+        ConfigCommand::Path => match host.form {
+            Form::Human => output::line(&host.loaded.path.display().to_string())?,
+            Form::Json => output::json(&serde_json::json!({ "path": host.loaded.path }))?,
+        },
         ConfigCommand::Explain => {
             let explained = host.loaded.explain();
             if host.form == Form::Json {

@@ -164,13 +164,20 @@ async fn show(
         .await
         .map_err(told)?;
     output::line(timmy_core::text::clean(&diff).trim_end())?;
+    let number = pull.number;
+    let run = done.run.as_ref().map_or("RUN", |run| run.short());
+    let set = match std::env::var_os("TIMMY_HOME") {
+        Some(_) => format!("\n  export TIMMY_HOME={}", host.root.display()),
+        None => String::new(),
+    };
     output::line(&format!(
-        "\nEverything is kept in {}. With TIMMY_HOME set to it:\n  timmy show {}\n  timmy verify {repo}#{}\n  timmy pr merge {repo}#{}",
+        "\nEverything is kept in {}. Look around:{set}\n  timmy show {run}\n  timmy verify {repo}#{number}",
         host.root.display(),
-        done.run.as_ref().map_or("RUN", |run| run.short()),
-        pull.number,
-        pull.number,
-    ))
+    ))?;
+    if pull.draft {
+        return Ok(());
+    }
+    output::line(&format!("  timmy pr merge {repo}#{number}"))
 }
 
 fn finish(host: &Host, done: &SprintReport, begun: Instant) -> Ended {

@@ -1,5 +1,6 @@
 //! `timmy doctor`: everything a sprint needs, and how to mend what is missing.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -65,8 +66,8 @@ const PROGRAMS: [(&str, &str, &str); 4] = [
     ("tmux", "-V", "tmux"),
     ("ffmpeg", "-version", "ffmpeg"),
 ];
-/// Without these two no sprint can be done; the others serve other commands.
-const NEEDED: [&str; 2] = ["git", "bwrap"];
+/// Without it no sprint can be done; whether bwrap is needed, the sandbox levels tell.
+const NEEDED: &str = "git";
 
 pub(super) async fn run(host: &Host) -> Ended {
     let bar = output::progress("looking");
@@ -111,7 +112,7 @@ pub(super) async fn examine(host: &Host) -> Result<Vec<Finding>, Problem> {
 
 fn print(findings: &[Finding]) -> Result<(), Problem> {
     let rows = findings.iter().map(|finding| {
-        let mark = finding.good.map_or("-".to_owned(), output::mark);
+        let mark = finding.good.map_or("-".to_owned(), output::verdict);
         vec![finding.what.clone(), mark, finding.found.clone()]
     });
     output::line(&output::table(&["what", "", "found"], rows.collect()))?;
@@ -126,7 +127,7 @@ fn print(findings: &[Finding]) -> Result<(), Problem> {
 fn program(name: &str, flag: &str, package: &str) -> Finding {
     let started = Command::new(name).arg(flag).output();
     let found = started.ok().filter(|output| output.status.success());
-    let needed = NEEDED.contains(&name);
+    let needed = name == NEEDED;
     match found {
         Some(output) => {
             let first = String::from_utf8_lossy(&output.stdout);
@@ -141,7 +142,7 @@ fn program(name: &str, flag: &str, package: &str) -> Finding {
             found: if needed {
                 "missing".to_owned()
             } else {
-                "missing, not needed for sprints".to_owned()
+                "missing, but sprints can do without".to_owned()
             },
             fix: Some(format!("apt-get install {package}")),
         },
@@ -150,8 +151,8 @@ fn program(name: &str, flag: &str, package: &str) -> Finding {
 
 /// Every level, found by running a canary in it. One that works is enough.
 async fn sandbox(host: &Host) -> Result<Vec<Finding>, Problem> {
-    let settings = &host.loaded.config.sandbox.isolation;
-    let reports = timmy_sandbox::survey(settings, &helper()?).await;
+    let settings = host.loaded.config.sandbox.isolation();
+    let reports = timmy_sandbox::survey(&settings, &helper()?).await;
     let some_level = reports.iter().any(|report| report.usable);
     let level = |report: &timmy_sandbox::LevelReport| Finding {
         what: format!("sandbox {}", report.level.word()),
@@ -161,7 +162,8 @@ async fn sandbox(host: &Host) -> Result<Vec<Finding>, Problem> {
             (false, false) => Some(false),
         },
         found: text::clean_line(&report.detail),
-        fix: report.fix.clone(),
+        // Where one level works, nobody has to mend another.
+        fix: report.fix.clone().filter(|_| !some_level),
     };
     Ok(reports.iter().map(level).collect())
 }
@@ -226,7 +228,10 @@ async fn providers(host: &Host, store: &Store) -> Finding {
 /// The directory a path lies in, made when it is missing.
 pub(super) fn make_parent(path: &Path) -> Result<(), Problem> {
     let parent = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(parent).map_err(|error| {
+    // Private, since it may become the private root.
+    let mut directory = std::fs::DirBuilder::new();
+    let made = directory.recursive(true).mode(0o700).create(parent);
+    made.map_err(|error| {
         timmy_store::StoreError::Root {
             path: parent.to_owned(),
             reason: error.to_string(),

@@ -52,7 +52,7 @@ pub(super) async fn issue(host: &Host, subject: &str) -> Ended {
         explanation.issue, explanation.title
     ))?;
     let rows = explanation.answers.into_iter().map(|answer| {
-        let mark = answer.passed.map_or("-".to_owned(), output::mark);
+        let mark = answer.passed.map_or("-".to_owned(), output::verdict);
         vec![answer.rule.to_owned(), mark, answer.finding]
     });
     output::line(&output::table(&["rule", "", "finding"], rows.collect()))?;

@@ -11,6 +11,7 @@ use timmy_core::RepoName;
 use timmy_core::RunId;
 use timmy_forge::Forge;
 use timmy_forge::ForgeAddress;
+use timmy_forge::ForgeKind;
 use timmy_forge::NewIssue;
 use timmy_forge::NewLabel;
 use timmy_forge::check;
@@ -24,6 +25,7 @@ use super::Ended;
 use super::told;
 use crate::cli::CheckArguments;
 use crate::cli::ForgeCommand;
+use crate::config::ForgeSettings;
 use crate::connection;
 use crate::connection::Served;
 use crate::host::Host;
@@ -60,7 +62,7 @@ pub(super) async fn run(host: &Host, command: &ForgeCommand) -> Ended {
 }
 
 async fn serve(host: &Host, port: Option<u16>) -> Ended {
-    let settings = &host.loaded.config.forge;
+    let settings = embedded_settings(host)?;
     let store = host.store().await?;
     let port = port.unwrap_or(settings.port);
     let connection = connection::embedded(settings, port, &store, &host.root, &host.clock).await?;
@@ -80,9 +82,24 @@ async fn serve(host: &Host, port: Option<u16>) -> Ended {
     })
 }
 
-async fn create(host: &Host, repo: &RepoName, from: Option<&Path>) -> Ended {
-    let store = host.store().await?;
+/// The forge's settings, if they are about the embedded one.
+fn embedded_settings(host: &Host) -> Result<&ForgeSettings, Problem> {
     let settings = &host.loaded.config.forge;
+    if settings.kind == ForgeKind::Embedded {
+        return Ok(settings);
+    }
+    Err(incomplete(
+        "forge.kind",
+        format!(
+            "this command is for the embedded forge, and {} is configured",
+            settings.kind
+        ),
+    ))
+}
+
+async fn create(host: &Host, repo: &RepoName, from: Option<&Path>) -> Ended {
+    let settings = embedded_settings(host)?;
+    let store = host.store().await?;
     let connection = connection::embedded(settings, 0, &store, &host.root, &host.clock).await?;
     let Some(Served { forge, .. }) = connection.embedded() else {
         return Err(incomplete(

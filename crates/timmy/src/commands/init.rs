@@ -19,6 +19,7 @@ use super::Ended;
 use super::doctor;
 use crate::cli::InitArguments;
 use crate::config;
+use crate::config::Config;
 use crate::host::Host;
 use crate::host::incomplete;
 use crate::output;
@@ -64,6 +65,9 @@ pub(super) async fn run(host: &Host, arguments: &InitArguments) -> Ended {
         ask(arguments).map_err(unanswered)?
     };
     let text = answers.to_toml()?;
+    // Nothing is written that could not be read again.
+    toml::from_str::<Config>(&text)
+        .map_err(|error| incomplete("init", error.message().to_owned()))?;
     write(path, &text)?;
     output::talk(&format!("wrote {}", path.display()));
     let loaded = config::load(path).map_err(super::told)?;
@@ -73,7 +77,11 @@ pub(super) async fn run(host: &Host, arguments: &InitArguments) -> Ended {
         form: host.form,
         clock: std::sync::Arc::clone(&host.clock),
     };
-    doctor::run(&fresh).await
+    let status = doctor::run(&fresh).await?;
+    if status == ExitStatus::Success {
+        output::talk("next: `timmy issues`, then `timmy sprint --dry-run`");
+    }
+    Ok(status)
 }
 
 /// What the flags say, with defaults for the rest.
@@ -114,7 +122,9 @@ fn given(arguments: &InitArguments) -> Answers {
 
 fn ask(arguments: &InitArguments) -> Result<Answers, inquire::InquireError> {
     let mut answers = given(arguments);
+    let cursor = FORGES.iter().position(|kind| *kind == answers.kind);
     answers.kind = Select::new("Which forge?", FORGES.to_vec())
+        .with_starting_cursor(cursor.unwrap_or(0))
         .prompt()?
         .to_owned();
     if answers.kind != "embedded" {

@@ -32,7 +32,7 @@ pub(super) async fn run(host: &Host, arguments: &RepoArguments) -> Ended {
         .issues(&repo, &IssueFilter::default())
         .await
         .map_err(told)?;
-    let choice = desk.choose().await.map_err(told)?;
+    let choice = desk.survey().await.map_err(told)?;
     bar.finish_and_clear();
     let standing = |number: IssueNumber| {
         if choice.issue == Some(number) {
@@ -59,6 +59,10 @@ pub(super) async fn run(host: &Host, arguments: &RepoArguments) -> Ended {
         })
         .collect();
     lines.sort_by_key(|line| line.number);
+    if lines.is_empty() && host.form == Form::Human {
+        output::talk(&format!("no open issues in {repo}"));
+        return Ok(ExitStatus::Success);
+    }
     if host.form == Form::Json {
         output::json(&lines)?;
         return Ok(ExitStatus::Success);

@@ -29,7 +29,9 @@ pub(crate) type Ended = Result<ExitStatus, Problem>;
 /// Runs the command that was asked for.
 pub(crate) async fn run(cli: &Cli) -> Ended {
     if let Command::Completions { shell } = &cli.command {
-        clap_complete::generate(*shell, &mut Cli::command(), "timmy", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "timmy", &mut script);
+        crate::output::line(String::from_utf8_lossy(&script).trim_end())?;
         return Ok(ExitStatus::Success);
     }
     if let Command::Explain { subject } = &cli.command
@@ -37,9 +39,11 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     {
         return explain::code(cli.json, code);
     }
+    if let Command::Init(arguments) = &cli.command {
+        return init::run(&Host::before_settings(cli)?, arguments).await;
+    }
     let host = Host::new(cli)?;
     match &cli.command {
-        Command::Init(arguments) => init::run(&host, arguments).await,
         Command::Doctor => doctor::run(&host).await,
         Command::Sprint(arguments) => sprint::run(&host, arguments).await,
         Command::Explain { subject } => explain::issue(&host, subject).await,
@@ -55,7 +59,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
         Command::Demo(arguments) => demo::run(&host, arguments).await,
-        Command::Completions { .. } => Ok(ExitStatus::Success),
+        Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }
 }
 

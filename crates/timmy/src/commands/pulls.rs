@@ -2,10 +2,13 @@
 
 use timmy_core::Code;
 use timmy_core::ExitStatus;
+use timmy_core::IssueNumber;
 use timmy_core::Problem;
+use timmy_core::RepoName;
 use timmy_forge::MergeRequest;
 use timmy_forge::MergeStyle;
 use timmy_forge::PullFilter;
+use timmy_forge::PullState;
 use timmy_sandbox::Unsandboxed;
 
 use super::Ended;
@@ -13,6 +16,7 @@ use super::told;
 use crate::cli::IssueReference;
 use crate::cli::PullCommand;
 use crate::cli::RepoArguments;
+use crate::cli::Style;
 use crate::host::Host;
 use crate::output;
 use crate::output::Form;
@@ -21,7 +25,7 @@ pub(super) async fn run(host: &Host, command: &PullCommand) -> Ended {
     match command {
         PullCommand::List(arguments) => list(host, arguments).await,
         PullCommand::Diff { pull } => diff(host, pull).await,
-        PullCommand::Merge { pull, style } => merge(host, pull, style).await,
+        PullCommand::Merge { pull, style } => merge(host, pull, *style).await,
     }
 }
 
@@ -38,6 +42,10 @@ async fn list(host: &Host, arguments: &RepoArguments) -> Ended {
         output::json(&pulls)?;
         return Ok(ExitStatus::Success);
     }
+    if pulls.is_empty() {
+        output::talk(&format!("no open pull requests in {repo}"));
+        return Ok(ExitStatus::Success);
+    }
     let rows = pulls.into_iter().map(|pull| {
         let standing = if pull.draft { "draft" } else { "ready" };
         let branches = format!("{} -> {}", pull.head_branch, pull.base_branch);
@@ -50,7 +58,7 @@ async fn list(host: &Host, arguments: &RepoArguments) -> Ended {
         ]
     });
     output::line(&output::table(
-        &["pull request", "title", "branches", ""],
+        &["pull request", "title", "branches", "state"],
         rows.collect(),
     ))?;
     Ok(ExitStatus::Success)
@@ -73,22 +81,25 @@ async fn diff(host: &Host, reference: &IssueReference) -> Ended {
     Ok(ExitStatus::Success)
 }
 
-async fn merge(host: &Host, reference: &IssueReference, style: &str) -> Ended {
+async fn merge(host: &Host, reference: &IssueReference, style: Style) -> Ended {
     let style = match style {
-        "merge" => MergeStyle::Merge,
-        "squash" => MergeStyle::Squash,
-        "rebase" => MergeStyle::Rebase,
-        other => {
-            let what = format!("{other:?} is no way to merge");
-            let problem = Problem::new(Code::new(111), ExitStatus::Usage, what);
-            return Err(problem.at("--style").fix("use merge, squash or rebase"));
-        }
+        Style::Merge => MergeStyle::Merge,
+        Style::Squash => MergeStyle::Squash,
+        Style::Rebase => MergeStyle::Rebase,
     };
     let repo = host.repo_of(reference)?;
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
     let forge = connection.forge();
     let bar = output::progress("waiting for the forge to say whether it merges");
+    let before = forge
+        .pull(&repo, reference.number)
+        .await
+        .map_err(told)?
+        .state;
+    if before == PullState::Closed {
+        return Err(closed(&repo, reference.number));
+    }
     let pull = forge
         .checked_pull(&repo, reference.number)
         .await
@@ -104,14 +115,26 @@ async fn merge(host: &Host, reference: &IssueReference, style: &str) -> Ended {
     bar.finish_and_clear();
     match host.form {
         Form::Human => {
+            let already = match before {
+                PullState::Merged => "was merged before: ",
+                PullState::Open | PullState::Closed => "merged ",
+            };
             output::line(&format!(
-                "merged #{} into {}",
+                "{already}#{} into {}",
                 merged.number, merged.base_branch
             ))?;
         }
         Form::Json => output::json(&merged)?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Somebody closed it, which is an answer. Forges tell this in ways of their own, or not at all.
+fn closed(repo: &RepoName, number: IssueNumber) -> Problem {
+    let what = "the pull request cannot be merged: it was closed";
+    Problem::new(Code::new(515), ExitStatus::Failure, what)
+        .at(format!("{repo}#{number}"))
+        .fix("reopen it on the forge if it should be merged after all")
 }
 
 /// Runs the check of a pull request again, and compares it with its receipt.

@@ -79,7 +79,11 @@ async fn pull_states(host: &Host, store: &Store, runs: &[RunSummary]) -> PullSta
 /// The report for a person.
 pub(super) fn print(report: &Report) -> Result<(), Problem> {
     if report.runs.is_empty() {
-        return output::line("no runs");
+        let when = match report.since {
+            Some(since) => format!(" since {}", since.strftime("%Y-%m-%d %H:%M UTC")),
+            None => " yet; `timmy sprint` makes one".to_owned(),
+        };
+        return output::line(&format!("no runs{when}"));
     }
     output::line("Needs a person")?;
     if report.needs_a_person.is_empty() {
@@ -107,8 +111,8 @@ pub(super) fn print(report: &Report) -> Result<(), Problem> {
         ""
     };
     output::line(&format!(
-        "\n{} runs, {} tokens in, {} out, {}{replayed}",
-        report.runs.len(),
+        "\n{}, {} tokens in, {} out, {}{replayed}",
+        output::count(report.runs.len(), "run", "runs"),
         report.usage.input_tokens,
         report.usage.output_tokens,
         report.usage.cost,

@@ -35,7 +35,7 @@ pub(super) async fn list(host: &Host, limit: u32) -> Ended {
     let rows = summaries.iter().map(row).collect();
     let header = [
         "run",
-        "started",
+        "started (UTC)",
         "issue",
         "outcome",
         "pull request",
@@ -92,11 +92,12 @@ pub(super) async fn show(host: &Host, named: &str) -> Ended {
         summary.run, summary.repo, summary.issue
     ))?;
     output::line(&format!("  {}", summary.title))?;
+    let calls = usize::try_from(summary.model_calls).unwrap_or(usize::MAX);
     output::line(&format!(
-        "  {} in {}, {} model calls, {} + {} tokens, {}, sandbox {}, model {} ({})",
+        "  {} in {}, {}, {} + {} tokens, {}, sandbox {}, model {} ({})",
         outcome(&summary),
         output::duration(summary.duration_ms),
-        summary.model_calls,
+        output::count(calls, "model call", "model calls"),
         summary.usage.input_tokens,
         summary.usage.output_tokens,
         summary.usage.cost,

@@ -14,6 +14,9 @@ use crate::host::Host;
 use crate::output;
 use crate::output::Form;
 
+/// How a shell says that a command does not exist.
+const COMMAND_NOT_FOUND: i32 = 127;
+
 pub(super) async fn run(host: &Host, arguments: &SprintArguments) -> Ended {
     let repo = host.repo(arguments.repo.repo.as_ref())?;
     let store = host.store().await?;
@@ -25,7 +28,7 @@ pub(super) async fn run(host: &Host, arguments: &SprintArguments) -> Ended {
     let sprint = host
         .sprint(&repo, &arguments.model, store, &connection)
         .await?;
-    let bar = output::progress("working");
+    let bar = output::progress("working; `timmy events --follow` shows every step");
     let request = SprintRequest {
         issue: arguments.issue,
     };
@@ -76,6 +79,12 @@ pub(super) fn tell(report: &SprintReport) -> Result<(), Problem> {
             "check {verdict}: `{}`, exit code {code}",
             receipt.command
         ))?;
+        if receipt.exit_code == Some(COMMAND_NOT_FOUND) {
+            output::line(
+                "  a command was not found in the sandbox: install it for every user, or name its \
+                 place in sandbox.read_only and sandbox.path",
+            )?;
+        }
     }
     if let Some(branch) = &report.branch {
         output::line(&format!("branch {branch}"))?;

@@ -78,7 +78,9 @@ impl Coded for ConfigError {
                 .fix("mend the line; `timmy config explain` shows every value and its source"),
             Self::Incomplete { setting, .. } => problem(Code::new(105))
                 .at((*setting).to_owned())
-                .fix(format!("set {setting} in timmy.toml, or run `timmy init`")),
+                .fix(format!(
+                    "set {setting} in timmy.toml; `timmy config path` says where that is"
+                )),
             Self::NoHome(_) => {
                 problem(Code::new(106)).fix("set TIMMY_HOME to a directory of yours")
             }

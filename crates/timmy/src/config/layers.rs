@@ -92,6 +92,17 @@ impl Config {
 }
 
 impl Loaded {
+    /// Defaults in the place of a file that nobody has read yet.
+    pub(crate) fn unread(path: &Path) -> Self {
+        Self {
+            config: Config::default(),
+            path: path.to_owned(),
+            exists: path.exists(),
+            file: Table::new(),
+            environment: Vec::new(),
+        }
+    }
+
     /// The configuration, when there is a file or the environment says something.
     pub(crate) fn require(&self) -> Result<&Config, ConfigError> {
         if self.exists || !self.environment.is_empty() {

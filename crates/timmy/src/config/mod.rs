@@ -10,13 +10,14 @@ use serde::Deserialize;
 use serde::Serialize;
 use timmy_agent::Limits as AgentLimits;
 use timmy_core::RepoName;
+use timmy_core::receipt::SandboxLevel;
 use timmy_dispatch::policy::PublishSettings;
 use timmy_dispatch::selection::SelectionSettings;
 use timmy_forge::ForgeKind;
 use timmy_model::ProviderSettings;
 use timmy_model::SecretReference;
 use timmy_sandbox::Limits as CommandLimits;
-use timmy_sandbox::Settings as SandboxLevels;
+use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
 use url::Url;
 
@@ -87,8 +88,16 @@ impl Default for ForgeSettings {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SandboxSettings {
-    /// Which level, and as whom.
-    pub(crate) isolation: SandboxLevels,
+    /// Demand exactly this level. Without it the strongest one that works is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) level: Option<SandboxLevel>,
+    /// The user that commands run as when timmy is root; `timmy-agent` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_user: Option<String>,
+    /// The beginning of the command line of a container runner, for level L1.
+    pub(crate) runner: Vec<String>,
+    /// Whether a run may ask for no isolation at all. The run has to ask as well.
+    pub(crate) allow_unsandboxed: bool,
     /// What one command may use.
     pub(crate) limits: CommandLimits,
     /// Further paths that commands may read: toolchains, caches.
@@ -99,6 +108,18 @@ pub(crate) struct SandboxSettings {
     pub(crate) environment: BTreeMap<String, String>,
     /// Leaves out the toolchains that timmy finds by itself.
     pub(crate) no_detected_toolchains: bool,
+}
+
+impl SandboxSettings {
+    /// Which level, and as whom.
+    pub(crate) fn isolation(&self) -> IsolationSettings {
+        IsolationSettings {
+            level: self.level,
+            agent_user: self.agent_user.clone(),
+            runner: self.runner.clone(),
+            allow_unsandboxed: self.allow_unsandboxed,
+        }
+    }
 }
 
 /// `[claim]`
