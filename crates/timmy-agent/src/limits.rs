@@ -19,6 +19,9 @@ pub struct Limits {
     pub reply_tokens: u32,
     /// The most bytes of one tool result that the model is shown.
     pub result_bytes: usize,
+    /// The most seconds one command may take when the model asks for more than the ordinary limit of
+    /// the sandbox: a cold build does.
+    pub command_seconds: u64,
 }
 
 impl Default for Limits {
@@ -28,6 +31,7 @@ impl Default for Limits {
             seconds: 3_600,
             reply_tokens: 4_096,
             result_bytes: 16 << 10,
+            command_seconds: 1_800,
         }
     }
 }

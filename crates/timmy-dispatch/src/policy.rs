@@ -59,6 +59,8 @@ pub struct PublishSettings {
     pub files: usize,
     /// Whether a comment that the agent proposed is posted.
     pub agent_comments: bool,
+    /// The most seconds the check may take. It starts from a clean checkout, so it builds cold.
+    pub check_seconds: u64,
 }
 
 impl Default for PublishSettings {
@@ -70,6 +72,7 @@ impl Default for PublishSettings {
             file_bytes: 1 << 20,
             files: 200,
             agent_comments: true,
+            check_seconds: 1_800,
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     /// Where to run it, relative to the workspace.
     #[serde(default)]
     directory: Option<PathBuf>,
-    /// Seconds after which it is ended. The policy may allow less.
+    /// Seconds after which it is ended, when the ordinary limit is too short. Policy has a maximum.
     #[serde(default)]
     timeout_s: Option<u64>,
 }
@@ -40,7 +40,8 @@ impl Tool for RunCommand {
     async fn run(bench: &Workbench, arguments: Arguments) -> Answer {
         let mut policy = bench.policy.clone();
         if let Some(seconds) = arguments.timeout_s {
-            policy.limits.wall = policy.limits.wall.min(Duration::from_secs(seconds.max(1)));
+            let asked = Duration::from_secs(seconds.max(1));
+            policy.limits.wall = asked.min(bench.longest_command);
         }
         let mut command = Command::shell(&arguments.command);
         command.directory = arguments.directory.unwrap_or_default();

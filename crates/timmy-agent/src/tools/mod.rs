@@ -13,6 +13,7 @@ mod search;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -54,8 +55,8 @@ pub struct Workbench {
     pub redactor: Redactor,
     /// The forge, for reading; absent when the work has none.
     pub forge: Option<ForgeDesk>,
-    /// The most bytes of one tool result that the model is shown.
-    pub result_bytes: usize,
+    /// The most time that the model may ask for one command.
+    pub longest_command: Duration,
     proposals: Mutex<Proposals>,
 }
 
@@ -89,7 +90,7 @@ impl Workbench {
         policy: Policy,
         tree: Tree,
         redactor: Redactor,
-        result_bytes: usize,
+        longest_command: Duration,
     ) -> Self {
         let proposals = Mutex::default();
         Self {
@@ -98,7 +99,7 @@ impl Workbench {
             tree,
             redactor,
             forge: None,
-            result_bytes,
+            longest_command,
             proposals,
         }
     }

@@ -207,7 +207,7 @@ impl Stage {
             Policy::new(&self.workspace),
             tree,
             self.redactor.clone(),
-            self.limits.result_bytes,
+            std::time::Duration::from_secs(self.limits.command_seconds),
         );
         let bench = match self.desk.take() {
             Some(desk) => bench.with_forge(desk),

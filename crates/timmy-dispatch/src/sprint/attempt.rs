@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use timmy_agent::Agent;
 use timmy_agent::Ending;
@@ -115,7 +116,7 @@ impl Sprint {
             self.desk.policy(tree),
             Tree::open(tree)?,
             self.desk.redactor.clone(),
-            limits.result_bytes,
+            Duration::from_secs(limits.command_seconds),
         );
         let bench = bench.with_forge(ForgeDesk {
             forge: Arc::clone(&self.desk.forge),

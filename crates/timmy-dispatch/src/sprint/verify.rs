@@ -1,6 +1,7 @@
 //! Running the project's check on a clean checkout, and the receipt for it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 use sha2::Digest;
@@ -69,7 +70,9 @@ impl Desk {
         bare.materialise(commit, checkout).await?;
         sandbox.hand_over(checkout)?;
         let both_streams = Command::shell(&format!("exec 2>&1\n{command}"));
-        let finished = sandbox.run(&self.policy(checkout), &both_streams).await?;
+        let mut policy = self.policy(checkout);
+        policy.limits.wall = Duration::from_secs(self.settings.publish.check_seconds);
+        let finished = sandbox.run(&policy, &both_streams).await?;
         let output = finished.text(&self.redactor);
         Ok(Receipt {
             command: command.to_owned(),

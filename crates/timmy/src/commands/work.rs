@@ -93,7 +93,8 @@ pub(super) async fn run(host: &Host, arguments: &WorkArguments) -> Ended {
         ..host.policy()
     };
     let tree = Tree::open(&directory).map_err(told)?;
-    let bench = Workbench::new(sandbox, policy, tree, redactor.clone(), limits.result_bytes);
+    let longest = std::time::Duration::from_secs(limits.command_seconds);
+    let bench = Workbench::new(sandbox, policy, tree, redactor.clone(), longest);
     let agent = Agent {
         run: RunId::generate(),
         router,
