@@ -25,7 +25,9 @@ const RESERVED: [&str; 5] = ["/proc", "/sys", "/dev", "/.timmy", "/run/timmy"];
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Wall time, after which every process of the command is killed.
+    /// Wall time, after which every process of the command is killed. `wall_s` in a configuration,
+    /// in whole seconds.
+    #[serde(rename = "wall_s", with = "whole_seconds")]
     pub wall: Duration,
     /// Memory in bytes: of all processes together where a memory cgroup can be had, else of each.
     pub memory_bytes: u64,
@@ -43,6 +45,28 @@ pub struct Limits {
     pub workspace_bytes: u64,
     /// Files and directories the workspace may hold.
     pub workspace_inodes: u64,
+}
+
+/// A duration as people write it in a configuration.
+mod whole_seconds {
+    use std::time::Duration;
+
+    use serde::Deserialize;
+    use serde::Deserializer;
+    use serde::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(duration.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
 }
 
 impl Default for Limits {

@@ -1,5 +1,7 @@
 //! Telling the forge: a branch, a pull request, a comment.
 
+use std::sync::Arc;
+
 use timmy_agent::Report;
 use timmy_core::Coded;
 use timmy_core::EventKind;
@@ -50,6 +52,9 @@ impl Sprint {
             commit: receipt.commit.clone(),
         };
         self.desk.record(run, pushed).await?;
+        // From the books: they also hold what unusable replies cost.
+        let spending = self.desk.store.spending(Arc::clone(&self.desk.clock));
+        let usage = spending.of_run(run).await?;
         let evidence = Evidence {
             run,
             issue: chosen.issue.number,
@@ -58,7 +63,7 @@ impl Sprint {
             provenance: self.router.provenance(),
             provider: self.router.first_provider(),
             steps: report.steps,
-            usage: report.usage,
+            usage,
             summary: &report.summary,
             title: report.proposals.title.as_deref(),
             description: report.proposals.description.as_deref(),

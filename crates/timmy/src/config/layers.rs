@@ -268,6 +268,18 @@ mod tests {
     }
 
     #[test]
+    fn durations_are_whole_seconds() {
+        let (_directory, path) = write("[sandbox.limits]\nwall_s = 30\n");
+        let loaded = load(&path).unwrap();
+        assert_eq!(30, loaded.config.sandbox.limits.wall.as_secs());
+        let explained = loaded.explain();
+        let wall = explained
+            .iter()
+            .find(|value| value.setting == "sandbox.limits.wall_s");
+        assert_eq!("30", wall.unwrap().value);
+    }
+
+    #[test]
     fn every_value_knows_its_source() {
         let (_directory, path) = write("[agent]\nsteps = 3\n");
         let explained = load(&path).unwrap().explain();
