@@ -85,7 +85,7 @@ impl Prompt {
     /// SHA-256 of the whole prompt, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
-        hexadecimal(&Sha256::digest(self.whole().as_bytes()))
+        text::hexadecimal(&Sha256::digest(self.whole().as_bytes()))
     }
 }
 
@@ -113,7 +113,7 @@ pub fn build(parts: &PromptParts<'_>, redactor: &Redactor) -> Prompt {
         hasher.update(heading.as_bytes());
         hasher.update(body.as_bytes());
     }
-    let fence = format!("OUTSIDE-{}", &hexadecimal(&hasher.finalize())[..12]);
+    let fence = format!("OUTSIDE-{}", &text::hexadecimal(&hasher.finalize())[..12]);
     let fenced = |(heading, body): &(String, String)| {
         format!("## {heading}\n<<<{fence}\n{body}\n{fence}>>>\n")
     };
@@ -167,10 +167,6 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
         rest = after;
     }
     filled + rest
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -195,6 +195,12 @@ pub fn fence(text: &str, language: &str) -> String {
     )
 }
 
+/// Bytes as lower-case hexadecimal digits, two a byte: digests and random values.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -229,13 +229,7 @@ fn ollama(reply: &Reply) -> Value {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut hexadecimal = String::new();
-    for byte in Sha256::digest(bytes) {
-        // Writing to a string cannot fail.
-        let _ = write!(hexadecimal, "{byte:02x}");
-    }
-    hexadecimal
+    text::hexadecimal(&Sha256::digest(bytes))
 }
 
 /// Writes exchanges to a file.

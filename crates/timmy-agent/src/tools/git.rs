@@ -2,7 +2,10 @@
 //! speak to another repository are proposals, because an agent holds no credential and no network.
 
 use async_trait::async_trait;
+use serde::Serialize;
+use timmy_git::GitError;
 use timmy_git::tools;
+use timmy_git::tools::SandboxRunner;
 
 use super::Answer;
 use super::Entry;
@@ -25,9 +28,10 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// A tool that runs git in the agent's clone, inside the sandbox.
-macro_rules! local_tools {
-    ($($tool:ident, $name:literal, $arguments:ident, $function:ident, $description:literal;)*) => {$(
+/// One type a tool, from its name, its arguments, what the model is told, and what it does.
+macro_rules! git_tools {
+    ($($tool:ident, $name:literal, $arguments:ident, $description:literal,
+        |$bench:ident, $given:ident| $answer:expr;)*) => {$(
         struct $tool;
 
         #[async_trait]
@@ -36,58 +40,57 @@ macro_rules! local_tools {
             const NAME: &'static str = $name;
             const DESCRIPTION: &'static str = $description;
 
-            async fn run(bench: &Workbench, arguments: Self::Arguments) -> Answer {
-                let runner = tools::SandboxRunner::new(bench.sandbox.as_ref(), &bench.policy, &bench.redactor);
-                match tools::$function(&runner, &arguments).await {
-                    Ok(found) => bench.json(&found),
-                    Err(error) => Answer::error(error.to_string()),
-                }
-            }
-        }
-    )*};
-}
-
-local_tools! {
-    Status, "git_status", StatusArguments, status,
-        "Shows the branch and which files are staged, modified, untracked or renamed.";
-    Diff, "git_diff", DiffArguments, diff, "Shows changes that are not committed.";
-    Log, "git_log", LogArguments, log, "Lists the newest commits.";
-    Branch, "git_branch", BranchArguments, branch, "Lists, creates or switches branches.";
-    Add, "git_add", AddArguments, add, "Stages files.";
-    Commit, "git_commit", CommitArguments, commit, "Commits what is staged.";
-    Blame, "git_blame", BlameArguments, blame, "Shows who last changed each line of a file.";
-    Stash, "git_stash", StashArguments, stash, "Puts changes aside, or takes them back.";
-}
-
-/// A tool that would leave the workspace: what policy answers to it.
-macro_rules! proposed_tools {
-    ($($tool:ident, $name:literal, $arguments:ident, $answer:expr, $description:literal;)*) => {$(
-        struct $tool;
-
-        #[async_trait]
-        impl Tool for $tool {
-            type Arguments = tools::$arguments;
-            const NAME: &'static str = $name;
-            const DESCRIPTION: &'static str = $description;
-
-            async fn run(_: &Workbench, _: Self::Arguments) -> Answer {
+            async fn run($bench: &Workbench, $given: Self::Arguments) -> Answer {
                 $answer
             }
         }
     )*};
 }
 
-proposed_tools! {
+/// Where git runs for an agent: in its clone, inside the sandbox.
+fn runner(bench: &Workbench) -> SandboxRunner<'_> {
+    SandboxRunner::new(bench.sandbox.as_ref(), &bench.policy, &bench.redactor)
+}
+
+fn found<T: Serialize>(bench: &Workbench, result: Result<T, GitError>) -> Answer {
+    match result {
+        Ok(found) => bench.json(&found),
+        Err(error) => Answer::error(error.to_string()),
+    }
+}
+
+// Inside the agent's clone.
+git_tools! {
+    Status, "git_status", StatusArguments,
+        "Shows the branch and which files are staged, modified, untracked or renamed.",
+        |bench, given| found(bench, tools::status(&runner(bench), &given).await);
+    Diff, "git_diff", DiffArguments, "Shows changes that are not committed.",
+        |bench, given| found(bench, tools::diff(&runner(bench), &given).await);
+    Log, "git_log", LogArguments, "Lists the newest commits.",
+        |bench, given| found(bench, tools::log(&runner(bench), &given).await);
+    Branch, "git_branch", BranchArguments, "Lists, creates or switches branches.",
+        |bench, given| found(bench, tools::branch(&runner(bench), &given).await);
+    Add, "git_add", AddArguments, "Stages files.",
+        |bench, given| found(bench, tools::add(&runner(bench), &given).await);
+    Commit, "git_commit", CommitArguments, "Commits what is staged.",
+        |bench, given| found(bench, tools::commit(&runner(bench), &given).await);
+    Blame, "git_blame", BlameArguments, "Shows who last changed each line of a file.",
+        |bench, given| found(bench, tools::blame(&runner(bench), &given).await);
+    Stash, "git_stash", StashArguments, "Puts changes aside, or takes them back.",
+        |bench, given| found(bench, tools::stash(&runner(bench), &given).await);
+}
+
+// Out of the workspace: what policy answers.
+git_tools! {
     Push, "git_push", PushArguments,
-        Answer::ok("Noted. The work tree is published for you when the work is finished and the \
-            check has run on it; there is nothing to push from here."),
-        "Asks for the work to be published. That happens at the end in any case.";
+        "Asks for the work to be published. That happens at the end in any case.",
+        |_bench, _given| Answer::ok("Noted. The work tree is published for you when the work is \
+            finished and the check has run on it; there is nothing to push from here.");
     Pull, "git_pull", PullArguments,
-        Answer::error("Not done: a run works from one commit, and the check and the pull request \
-            are about that commit. There is no network here."),
-        "Asks for newer commits of the base branch. A run works from one commit.";
-    Clone, "git_clone", CloneArguments,
-        Answer::error("Not done: there is no network here. Everything the work needs is in the \
-            workspace; say in your summary what is missing."),
-        "Asks for another repository. There is no network.";
+        "Asks for newer commits of the base branch. A run works from one commit.",
+        |_bench, _given| Answer::error("Not done: a run works from one commit, and the check and \
+            the pull request are about that commit. There is no network here.");
+    Clone, "git_clone", CloneArguments, "Asks for another repository. There is no network.",
+        |_bench, _given| Answer::error("Not done: there is no network here. Everything the work \
+            needs is in the workspace; say in your summary what is missing.");
 }

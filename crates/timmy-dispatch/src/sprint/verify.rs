@@ -85,7 +85,7 @@ impl Desk {
             duration_ms: u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX),
             output_tail: text::tail(&output, TAIL_BYTES).into_owned(),
             sandbox: finished.level,
-            output_sha256: hexadecimal(&Sha256::digest(output.as_bytes())),
+            output_sha256: text::hexadecimal(&Sha256::digest(output.as_bytes())),
         })
     }
 
@@ -183,8 +183,4 @@ impl Desk {
         let commit = commit.ok_or_else(missing)?;
         Ok(commit)
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

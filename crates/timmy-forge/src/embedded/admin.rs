@@ -6,6 +6,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use timmy_core::RepoName;
+use timmy_core::text;
 use timmy_store::forge;
 
 use super::EmbeddedForge;
@@ -80,7 +81,7 @@ impl EmbeddedForge {
         File::open(source)
             .and_then(|mut file| file.read_exact(&mut random))
             .map_err(EmbeddedError::files(source))?;
-        let token = SecretString::from(credentials::hexadecimal(&random));
+        let token = SecretString::from(text::hexadecimal(&random));
         let scopes = Scopes::of(scopes).to_string();
         let digest = credentials::digest(&token);
         self.shared

@@ -1,7 +1,6 @@
 //! Tokens: how they come with a request, and what they allow.
 
 use std::fmt;
-use std::fmt::Write;
 use std::str::FromStr;
 
 use base64::Engine;
@@ -10,6 +9,7 @@ use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use sha2::Digest;
 use sha2::Sha256;
+use timmy_core::text;
 
 use super::error::EmbeddedError;
 
@@ -159,15 +159,7 @@ fn not_empty(token: &str) -> Option<SecretString> {
 /// The form in which a token is stored and looked up. A token has 160 random bits, so a plain hash
 /// is as good as a slow one.
 pub(super) fn digest(token: &SecretString) -> String {
-    hexadecimal(&Sha256::digest(token.expose_secret()))
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    text::hexadecimal(&Sha256::digest(token.expose_secret()))
 }
 
 #[cfg(test)]
