@@ -49,7 +49,7 @@ pub(crate) type Write = Transaction<'static, Any>;
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) pool: AnyPool,
-    dialect: Dialect,
+    pub(crate) dialect: Dialect,
 }
 
 impl Store {

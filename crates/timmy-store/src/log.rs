@@ -17,6 +17,7 @@ use timmy_core::RepoName;
 use timmy_core::RunId;
 use timmy_core::event::SCHEMA_VERSION;
 
+use crate::database::Dialect;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::runs::RunSummary;
@@ -189,8 +190,7 @@ impl EventLog {
             .get("type")
             .and_then(serde_json::Value::as_str)
             .unwrap_or_default();
-        let mut write = self.store.write().await?;
-        let row = sqlx::query(
+        let insert = sqlx::query(
             "INSERT INTO events (seq, schema, at_us, run, type, body) \
              SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events RETURNING seq",
         )
@@ -198,11 +198,19 @@ impl EventLog {
         .bind(at_us)
         .bind(run.map(RunId::as_str))
         .bind(kind_name)
-        .bind(body.to_string())
-        .fetch_one(&mut *write)
-        .await?;
+        .bind(body.to_string());
+        let row = match self.store.dialect {
+            // One statement is a transaction of its own and takes the write lock as it begins.
+            Dialect::Sqlite => insert.fetch_all(&self.store.pool).await?.pop(),
+            Dialect::Postgres => {
+                let mut write = self.store.write().await?;
+                let row = insert.fetch_optional(&mut *write).await?;
+                write.commit().await?;
+                row
+            }
+        };
+        let row = row.ok_or(sqlx::Error::RowNotFound)?;
         let seq: i64 = row.try_get("seq")?;
-        write.commit().await?;
         let at = Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::UNIX_EPOCH);
         Ok(Event {
             seq,

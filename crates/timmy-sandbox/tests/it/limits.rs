@@ -78,7 +78,7 @@ impl Lifeline {
 fn attempt_18_fork_bomb() {
     for place in everywhere() {
         let bomb = "bomb() { bomb | bomb & }; bomb; sleep 600";
-        let ended = place.job(bomb).limit("processes", 60).wall_ms(1500).run();
+        let ended = place.job(bomb).limit("processes", 60).wall_s(2).run();
         assert_ne!(End::Exited(0), ended.end, "{ended:?}");
         let many = "i=0; while [ $i -lt 200 ]; do sleep 600 & i=$((i+1)); done; echo all";
         let ended = place.job(many).limit("processes", 60).run();
@@ -182,7 +182,7 @@ fn attempt_24_stop_ignore_and_oversleep() {
         ];
         for script in stubborn {
             let lifeline = Lifeline::new(&place.workspace);
-            let ended = place.job(script).wall_ms(1000).run();
+            let ended = place.job(script).wall_s(1).run();
             assert_eq!(End::OverLimit(Limit::Time), ended.end, "{ended:?}");
             assert!(ended.milliseconds >= 1000, "{ended:?}");
             assert!(ended.milliseconds < SOON.as_millis() as u64, "{ended:?}");

@@ -277,12 +277,8 @@ impl Job {
         self
     }
 
-    pub(crate) fn wall_ms(self, milliseconds: u64) -> Self {
-        let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
-        self.limit(
-            "wall",
-            json!({ "secs": seconds, "nanos": rest * 1_000_000 }),
-        )
+    pub(crate) fn wall_s(self, seconds: u64) -> Self {
+        self.limit("wall_s", json!(seconds))
     }
 
     pub(crate) fn set(mut self, field: &str, value: impl Into<Value>) -> Self {
