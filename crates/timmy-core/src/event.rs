@@ -81,6 +81,12 @@ pub enum EventKind {
         provenance: Provenance,
         /// The isolation that the canary proved.
         sandbox: SandboxLevel,
+        /// What the attempt begins from: one that failed is not repeated before this changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<Fingerprint>,
+        /// The own pull request whose feedback the run answers, on the same branch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answers: Option<IssueNumber>,
     },
     /// The issue's claim ref was won.
     ClaimAcquired {
@@ -202,6 +208,19 @@ pub enum EventKind {
         /// Everything its model calls used.
         usage: Usage,
     },
+    /// The host took over what the agent left in its work tree.
+    WorkCollected {
+        /// The commit it made of it; none when nothing changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<ObjectName>,
+    },
+    /// What people and checks said about an own pull request, as the run was given it.
+    FeedbackTaken {
+        /// The pull request.
+        number: IssueNumber,
+        /// Each is taken once.
+        items: Vec<Feedback>,
+    },
     /// The project's check command ended.
     CheckFinished {
         /// The evidence.
@@ -235,6 +254,138 @@ pub enum EventKind {
         /// The issue.
         issue: IssueNumber,
     },
+    /// The night began: a loop took up work.
+    LoopStarted {
+        /// The repositories.
+        repositories: Vec<RepoName>,
+        /// Attempts it runs at once, at most.
+        slots: u32,
+    },
+    /// The loop ended.
+    LoopEnded {
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// An issue is tried again later.
+    RetryScheduled {
+        /// The repository.
+        repo: RepoName,
+        /// The issue.
+        issue: IssueNumber,
+        /// The number of the attempt that will be made, from 2.
+        attempt: u32,
+        /// From now, in milliseconds.
+        delay_ms: u64,
+        /// Why the last attempt does not count as an answer, as a sentence.
+        reason: String,
+    },
+    /// An issue failed too often from the same beginnings. It waits until one of them changes.
+    IssueQuarantined {
+        /// The repository.
+        repo: RepoName,
+        /// The issue.
+        issue: IssueNumber,
+        /// Failed attempts with this fingerprint.
+        attempts: u32,
+        /// What they all began from.
+        fingerprint: Fingerprint,
+    },
+    /// An issue left its quarantine.
+    QuarantineLifted {
+        /// The repository.
+        repo: RepoName,
+        /// The issue.
+        issue: IssueNumber,
+        /// What changed: text, base, model, prompt.
+        changed: Vec<String>,
+    },
+    /// Something keeps new attempts from starting. Said once, however long it lasts.
+    DispatchPaused {
+        /// What is held back: `all`, a repository, or a provider.
+        scope: String,
+        /// Why.
+        problem: Problem,
+    },
+    /// What kept attempts from starting is over.
+    DispatchResumed {
+        /// What was held back.
+        scope: String,
+    },
+    /// A pull request of timmy's was merged.
+    PullRequestMerged {
+        /// The repository.
+        repo: RepoName,
+        /// The issue it answers.
+        issue: IssueNumber,
+        /// Its number.
+        number: IssueNumber,
+    },
+    /// A pull request of timmy's was closed without merging, which is an answer.
+    PullRequestRefused {
+        /// The repository.
+        repo: RepoName,
+        /// The issue it was for.
+        issue: IssueNumber,
+        /// Its number.
+        number: IssueNumber,
+    },
+    /// A branch of timmy's holds commits of a person. It is not touched any more.
+    BranchEdited {
+        /// The repository.
+        repo: RepoName,
+        /// The pull request.
+        number: IssueNumber,
+        /// The commit at its end.
+        head: ObjectName,
+    },
+    /// An issue was closed, because its work is merged.
+    IssueClosed {
+        /// The repository.
+        repo: RepoName,
+        /// The issue.
+        issue: IssueNumber,
+    },
+    /// Pull requests were merged on top of each other and the whole was checked.
+    StackChecked {
+        /// The repository.
+        repo: RepoName,
+        /// The pull requests, in the order in which they were stacked.
+        pulls: Vec<IssueNumber>,
+        /// The evidence for the whole stack.
+        receipt: Receipt,
+    },
+    /// A pull request left the merge queue without being merged.
+    QueueRejected {
+        /// The repository.
+        repo: RepoName,
+        /// The pull request.
+        number: IssueNumber,
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// A directory was removed, for two facts that do not depend on each other.
+    DirectoryRemoved {
+        /// Below the private root.
+        path: String,
+        /// What it held, in bytes.
+        bytes: u64,
+        /// The two facts, as sentences.
+        facts: [String; 2],
+    },
+    /// A workflow file was read, at the start or because it changed.
+    WorkflowLoaded {
+        /// The repository.
+        repo: RepoName,
+        /// SHA-256 of the file, in hexadecimal.
+        sha256: String,
+    },
+    /// What a run took from the socket.
+    EnergyUsed {
+        /// In thousandths of a joule.
+        millijoules: u64,
+        /// Where the figure comes from.
+        source: EnergySource,
+    },
     /// Something went wrong that the run survived.
     Warned {
         /// What it was.
@@ -247,6 +398,55 @@ pub enum EventKind {
         /// Wall time in milliseconds.
         duration_ms: u64,
     },
+}
+
+/// What an attempt begins from. An attempt with the same fingerprint would be the same attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// SHA-256 of the issue's title, text and comments of people, in hexadecimal.
+    pub text: String,
+    /// The commit it starts from.
+    pub base: ObjectName,
+    /// Provider and model, in the order in which they are asked.
+    pub model: String,
+    /// SHA-256 of rules and instructions of the prompt, in hexadecimal.
+    pub prompt: String,
+}
+
+impl Fingerprint {
+    /// The names of the parts in which two differ.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("text", self.text != other.text),
+            ("base", self.base != other.base),
+            ("model", self.model != other.model),
+            ("prompt", self.prompt != other.prompt),
+        ];
+        let differs = |(name, differs): (&'static str, bool)| differs.then_some(name);
+        parts.into_iter().filter_map(differs).collect()
+    }
+}
+
+/// Something that was said about an own pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// What it is, with its id: `comment 12`, `review 7`, `status ci/test`.
+    pub id: String,
+    /// The login of who said it, or the status's context.
+    pub author: String,
+    /// What was said, cleaned, redacted and bounded.
+    pub text: String,
+}
+
+/// Where a figure about energy comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnergySource {
+    /// The processor's own counters, for the whole machine while the run worked.
+    Counted,
+    /// The power that the configuration says a provider takes, times the time of its calls.
+    Declared,
 }
 
 /// An issue that was not chosen, and why.
@@ -290,8 +490,18 @@ pub enum Outcome {
         /// What happened.
         problem: Problem,
     },
-    /// A later process found the run without an end and closed it.
+    /// Its process was killed before there was anything to carry on with; a later one closed it.
     Abandoned,
+    /// It was stopped because it was not wanted any more.
+    Cancelled {
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// Nothing was heard of it for too long.
+    Stalled {
+        /// How long, in seconds.
+        seconds: u64,
+    },
 }
 
 impl Outcome {
@@ -308,6 +518,8 @@ impl Outcome {
             Self::Stopped { .. } => "stopped",
             Self::Failed { .. } => "failed",
             Self::Abandoned => "abandoned",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Stalled { .. } => "stalled",
         }
     }
 }

@@ -8,6 +8,7 @@ use timmy_core::IssueNumber;
 use timmy_core::Receipt;
 use timmy_core::RepoName;
 use timmy_core::RunId;
+use timmy_core::event::Fingerprint;
 use timmy_core::event::Outcome;
 use timmy_core::money::Usage;
 use timmy_core::receipt::Provenance;
@@ -34,6 +35,12 @@ pub struct RunSummary {
     pub provenance: Provenance,
     /// The isolation of its commands.
     pub sandbox: SandboxLevel,
+    /// What the attempt began from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+    /// The own pull request whose feedback it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<IssueNumber>,
     /// Steps the agent took.
     pub steps: u32,
     /// Model calls that were settled.
@@ -83,6 +90,8 @@ impl RunSummary {
             provider,
             provenance,
             sandbox,
+            fingerprint,
+            answers,
         } = &event.kind
         else {
             return None;
@@ -97,6 +106,8 @@ impl RunSummary {
             provider: provider.clone(),
             provenance: *provenance,
             sandbox: *sandbox,
+            fingerprint: fingerprint.clone(),
+            answers: *answers,
             steps: 0,
             model_calls: 0,
             usage: Usage::default(),

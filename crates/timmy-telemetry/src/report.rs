@@ -140,7 +140,11 @@ impl Line {
                 1,
                 format!("{issue}: the agent changed nothing; `timmy show {short}`"),
             )),
-            (Some(Outcome::ClaimLost | Outcome::Abandoned), _) => None,
+            (Some(Outcome::Stalled { seconds }), _) => Some((
+                1,
+                format!("{issue}: silent for {seconds} s, then stopped; `timmy show {short}`"),
+            )),
+            (Some(Outcome::ClaimLost | Outcome::Abandoned | Outcome::Cancelled { .. }), _) => None,
         }
     }
 }

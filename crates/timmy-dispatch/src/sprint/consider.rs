@@ -455,9 +455,13 @@ pub(super) fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
 /// setting that is missing, does not.
 fn counts_as_attempt(summary: &RunSummary) -> bool {
     match &summary.outcome {
-        None | Some(Outcome::ClaimLost | Outcome::PullRequest { .. } | Outcome::Draft { .. }) => {
-            false
-        }
+        None
+        | Some(
+            Outcome::ClaimLost
+            | Outcome::Cancelled { .. }
+            | Outcome::PullRequest { .. }
+            | Outcome::Draft { .. },
+        ) => false,
         Some(Outcome::Failed { problem }) => {
             matches!(
                 problem.exit,
@@ -469,7 +473,8 @@ fn counts_as_attempt(summary: &RunSummary) -> bool {
             | Outcome::CheckFailed
             | Outcome::Blocked
             | Outcome::Stopped { .. }
-            | Outcome::Abandoned,
+            | Outcome::Abandoned
+            | Outcome::Stalled { .. },
         ) => true,
     }
 }

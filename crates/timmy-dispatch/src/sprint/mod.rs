@@ -205,6 +205,8 @@ impl Sprint {
             provider: self.router.first_provider().to_owned(),
             provenance: self.router.provenance(),
             sandbox: self.sandbox.level(),
+            fingerprint: None,
+            answers: None,
         };
         self.desk.record(run, started).await?;
         self.desk.record(run, hold.acquired_event()).await?;

@@ -132,6 +132,8 @@ impl Stage {
             provider: "demo".to_owned(),
             provenance: Provenance::Replayed,
             sandbox: SandboxLevel::L3,
+            fingerprint: None,
+            answers: None,
         })
         .await;
         self.record(EventKind::WorkspaceReady {

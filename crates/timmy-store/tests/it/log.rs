@@ -37,6 +37,8 @@ fn started() -> EventKind {
         provider: "local".to_owned(),
         provenance: Provenance::Replayed,
         sandbox: SandboxLevel::L3,
+        fingerprint: None,
+        answers: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod pulls;
 mod report;
 mod runs;
 mod sprint;
+mod telling;
 mod work;
 
 use clap::CommandFactory;

@@ -1,22 +1,17 @@
 //! `timmy runs` and `timmy show`.
 
 use timmy_core::Event;
-use timmy_core::EventKind;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
-use timmy_core::event::Outcome;
-use timmy_core::text;
 use timmy_store::runs::RunSummary;
 
 use super::Ended;
 use super::events::find_run;
+use super::telling::tell;
 use super::told;
 use crate::host::Host;
 use crate::output;
 use crate::output::Form;
-
-/// The most bytes of a tool's result that are shown.
-const RESULT_BYTES: usize = 400;
 
 pub(super) async fn list(host: &Host, limit: u32) -> Ended {
     let log = host.log().await?;
@@ -122,89 +117,4 @@ fn show_event(event: &Event) -> Result<(), Problem> {
         output::line(&format!("{lead}{line}"))?;
     }
     Ok(())
-}
-
-/// An event as a sentence; nothing for those that only matter to machines.
-fn tell(kind: &EventKind) -> String {
-    match kind {
-        EventKind::ClaimAcquired {
-            reference, epoch, ..
-        } => {
-            format!("claimed as {reference}, epoch {epoch}")
-        }
-        EventKind::ClaimLost { reason } => format!("CLAIM LOST: {reason}"),
-        EventKind::WorkspaceReady { base_branch, base } => {
-            format!("workspace from {base_branch} at {}", base.short())
-        }
-        EventKind::PromptBuilt { bytes, .. } => format!("prompt of {bytes} bytes"),
-        EventKind::ModelSpoke { text, .. } => format!("model: {}", text.trim()),
-        EventKind::ToolCalled {
-            tool, arguments, ..
-        } => format!("> {tool} {arguments}"),
-        EventKind::ToolFinished { ok, result, .. } => {
-            let word = if *ok { "" } else { "FAILED " };
-            format!("{word}{}", text::bound(result.trim(), RESULT_BYTES))
-        }
-        EventKind::ModelCallFailed {
-            provider,
-            code,
-            what,
-            answer,
-            ..
-        } => {
-            format!("model call failed at {provider}: {code} {what}; {answer}")
-        }
-        EventKind::LoopDetected { pattern } => format!("STOPPED: {pattern}"),
-        EventKind::AgentFinished {
-            reason, summary, ..
-        } => format!("agent {reason}: {summary}"),
-        EventKind::CheckFinished { receipt } => {
-            let code = receipt
-                .exit_code
-                .map_or("no exit code".to_owned(), |c| format!("exit code {c}"));
-            format!(
-                "check `{}`: {code} on tree {}",
-                receipt.command,
-                receipt.tree.short()
-            )
-        }
-        EventKind::PublicationBlocked { reasons } => {
-            format!("NOT PUBLISHED:\n{}", reasons.join("\n"))
-        }
-        EventKind::BranchPushed { branch, commit } => {
-            format!("pushed {branch} at {}", commit.short())
-        }
-        EventKind::PullRequestOpened {
-            number,
-            url,
-            draft,
-            adopted,
-        } => {
-            let kind = if *draft {
-                "draft pull request"
-            } else {
-                "pull request"
-            };
-            let how = if *adopted { "updated" } else { "opened" };
-            format!("{how} {kind} #{number}: {url}")
-        }
-        EventKind::IssueCommented { issue } => format!("told issue #{issue}"),
-        EventKind::Warned { problem } => format!("warning: {problem}"),
-        EventKind::RunEnded {
-            outcome: Outcome::Failed { problem },
-            ..
-        } => {
-            format!("FAILED: {problem}")
-        }
-        EventKind::RunEnded { outcome, .. } => {
-            format!("ended: {}", outcome.word().replace('_', " "))
-        }
-        EventKind::ProcessStarted { .. }
-        | EventKind::IssuesConsidered { .. }
-        | EventKind::RunStarted { .. }
-        | EventKind::ClaimRenewed { .. }
-        | EventKind::ClaimReleased { .. }
-        | EventKind::ModelCallReserved { .. }
-        | EventKind::ModelCallSettled { .. } => String::new(),
-    }
 }

@@ -120,7 +120,9 @@ pub(super) fn status(report: &SprintReport) -> ExitStatus {
             | Outcome::CheckFailed
             | Outcome::Blocked
             | Outcome::Stopped { .. }
-            | Outcome::Abandoned,
+            | Outcome::Abandoned
+            | Outcome::Cancelled { .. }
+            | Outcome::Stalled { .. },
         ) => ExitStatus::Failure,
     }
 }
