@@ -91,11 +91,13 @@ fn cancelled() -> Outcome {
 }
 
 fn said(actions: &[Action]) -> Vec<&EventKind> {
-    let event = |action| match action {
-        &Action::Record(ref kind) => Some(kind),
-        _ => None,
-    };
-    actions.iter().filter_map(event).collect()
+    let mut events = Vec::new();
+    for action in actions {
+        if let Action::Record(kind) = action {
+            events.push(kind);
+        }
+    }
+    events
 }
 
 #[test]
@@ -213,8 +215,8 @@ fn a_poison_issue_waits_longer_each_time_and_is_then_left_alone() {
         title: "Issue 1, said better".to_owned(),
         ..brief(1)
     };
-    night.handle(at, &ended(2, cancelled(), 0));
-    let actions = night.handle(at, &listed(vec![changed, brief(2)]));
+    night.handle(at, &listed(vec![changed, brief(2)]));
+    let actions = night.handle(at, &ended(2, cancelled(), 0));
     assert_eq!(vec![1], started(&actions));
 }
 
