@@ -4,6 +4,7 @@
 //! - [`Sprint`] is one issue, one private workspace, one attempt, one pull request;
 //! - [`workflow`] reads what a repository says about itself;
 //! - [`policy`] says what may be published;
+//! - [`follow_up`] says what becomes of an own pull request;
 //! - [`evidence`] writes what people read about it;
 //! - [`results`] keeps the row per run for people who have scripts around it.
 //!
@@ -16,6 +17,7 @@
 pub mod attempt;
 mod error;
 pub mod evidence;
+pub mod follow_up;
 pub mod night;
 pub mod policy;
 pub mod results;
