@@ -161,7 +161,7 @@ impl Desk {
     }
 
     /// Reads what the repository says about itself at the base commit.
-    pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
+    pub(crate) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
         let bare = self.bare().await?;
         Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
     }

@@ -34,9 +34,11 @@ pub use consider::Explanation;
 pub use desk::Desk;
 pub use verify::Verification;
 
+pub(crate) use hold::Taken;
+pub(crate) use place::RunPlace;
+
 use consider::Chosen;
 use hold::Hold;
-use place::RunPlace;
 
 /// What an operator decides about sprints.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use crate::error::SprintError;
 const LOCK: &str = "lock";
 
 /// A run's directory. While this value lives, so does the lock on it.
-pub(super) struct RunPlace {
+pub(crate) struct RunPlace {
     path: PathBuf,
     _lock: File,
 }
@@ -36,7 +36,7 @@ pub(super) enum Liveness {
 
 impl RunPlace {
     /// Makes the directory of a new run and locks it.
-    pub(super) fn make(root: &Path, run: &RunId) -> Result<Self, SprintError> {
+    pub(crate) fn make(root: &Path, run: &RunId) -> Result<Self, SprintError> {
         let path = directory(root, run);
         let fail = |source| SprintError::Place {
             path: path.clone(),
@@ -84,12 +84,12 @@ impl RunPlace {
     }
 
     /// The clean checkout that the check runs in.
-    pub(super) fn check_tree(&self) -> PathBuf {
+    pub(crate) fn check_tree(&self) -> PathBuf {
         self.path.join("check")
     }
 
     /// Removes the directory: the run has ended and this process holds its lock.
-    pub(super) fn clear(&self) -> Result<(), SprintError> {
+    pub(crate) fn clear(&self) -> Result<(), SprintError> {
         let removed = match std::fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 open_up(&self.path).and_then(|()| std::fs::remove_dir_all(&self.path))
