@@ -117,6 +117,8 @@ pub(crate) enum Command {
     },
     /// Show the whole job once, on an embedded forge with a small project in it.
     Demo(DemoArguments),
+    /// Show which pull requests are merged together and why the others wait, or work them off.
+    Queue(QueueArguments),
     /// Print a completion script.
     Completions {
         /// For which shell.
@@ -163,6 +165,15 @@ pub(crate) struct RepoArguments {
     /// The repository; needed when several are configured.
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repo: Option<RepoName>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct QueueArguments {
+    #[command(flatten)]
+    pub(crate) repo: RepoArguments,
+    /// Check and merge those that are ready, once.
+    #[arg(long)]
+    pub(crate) run: bool,
 }
 
 #[derive(Debug, Default, clap::Args)]

@@ -9,6 +9,7 @@ mod forge;
 mod init;
 mod issues;
 mod pulls;
+mod queue;
 mod report;
 mod runs;
 mod sprint;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Forge { command } => forge::run(&host, command).await,
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
+        Command::Queue(arguments) => queue::run(&host, arguments).await,
         Command::Demo(arguments) => demo::run(&host, arguments).await,
         Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }

@@ -11,6 +11,8 @@ use serde::Serialize;
 use timmy_agent::Limits as AgentLimits;
 use timmy_core::RepoName;
 use timmy_core::receipt::SandboxLevel;
+use timmy_dispatch::follow_up::FollowUpSettings;
+use timmy_dispatch::merge_queue::MergeQueueSettings;
 use timmy_dispatch::policy::PublishSettings;
 use timmy_dispatch::selection::SelectionSettings;
 use timmy_forge::ForgeKind;
@@ -47,6 +49,10 @@ pub(crate) struct Config {
     pub(crate) claim: ClaimSettings,
     /// Where log and books are kept.
     pub(crate) store: StoreSettings,
+    /// What becomes of own pull requests after they were opened.
+    pub(crate) follow_up: FollowUpSettings,
+    /// Merging what was checked together.
+    pub(crate) merge_queue: MergeQueueSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }

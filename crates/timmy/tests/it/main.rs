@@ -13,6 +13,7 @@ mod home;
 mod kill;
 mod pages;
 mod providers;
+mod queue;
 mod readme;
 mod served;
 mod together;

@@ -138,7 +138,7 @@ impl Served {
         home::refs(&self.repository()).await
     }
 
-    fn repository(&self) -> PathBuf {
+    pub(crate) fn repository(&self) -> PathBuf {
         self.directory.path().join("home/forge/repositories/1.git")
     }
 }
