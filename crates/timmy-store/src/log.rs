@@ -11,6 +11,7 @@ use timmy_core::Coded;
 use timmy_core::Event;
 use timmy_core::EventKind;
 use timmy_core::EventSink;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::Problem;
 use timmy_core::RepoName;
@@ -185,20 +186,22 @@ impl EventLog {
         kind: EventKind,
     ) -> Result<Event, StoreError> {
         let at_us = self.clock.now().as_microsecond();
+        let subject = subject(&kind);
         let body = serde_json::to_value(&kind).map_err(|error| unreadable(0, &error))?;
         let kind_name = body
             .get("type")
             .and_then(serde_json::Value::as_str)
             .unwrap_or_default();
         let insert = sqlx::query(
-            "INSERT INTO events (seq, schema, at_us, run, type, body) \
-             SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events RETURNING seq",
+            "INSERT INTO events (seq, schema, at_us, run, type, body, subject) \
+             SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6 FROM events RETURNING seq",
         )
         .bind(i64::from(SCHEMA_VERSION))
         .bind(at_us)
         .bind(run.map(RunId::as_str))
         .bind(kind_name)
-        .bind(body.to_string());
+        .bind(body.to_string())
+        .bind(subject);
         let row = match self.store.dialect {
             // One statement is a transaction of its own and takes the write lock as it begins.
             Dialect::Sqlite => insert.fetch_all(&self.store.pool).await?.pop(),
@@ -229,6 +232,18 @@ impl EventSink for EventLog {
             .await
             .map_err(|error| error.problem())
     }
+}
+
+/// The issue an event is indexed under: that of a run, on the event that starts it.
+fn subject(kind: &EventKind) -> Option<String> {
+    let EventKind::RunStarted { repo, issue, .. } = kind else {
+        return None;
+    };
+    let subject = IssueName {
+        repo: repo.clone(),
+        number: *issue,
+    };
+    Some(subject.to_string())
 }
 
 fn read_event(row: &AnyRow) -> Result<Event, StoreError> {
