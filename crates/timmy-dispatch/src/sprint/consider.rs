@@ -6,6 +6,7 @@ use serde::Serialize;
 use timmy_core::EventKind;
 use timmy_core::EventSink;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::RunId;
@@ -36,7 +37,7 @@ use crate::selection::Past;
 
 /// Branches that timmy pushes: `timmy/<issue>-<attempt>`.
 const OWN_BRANCHES: &str = "refs/heads/timmy";
-/// Runs of the past that are looked at.
+/// Runs of the past on one issue that are looked at.
 const RUNS_LOOKED_AT: u32 = 2_000;
 /// Rules that a person overrules by naming the issue.
 const OVERRULED_BY_NAME: [&str; 4] = ["kind", "labels", "assignee", "attempts"];
@@ -364,14 +365,11 @@ impl Desk {
 
     /// The runs of this log on an issue, newest first.
     async fn runs_on(&self, issue: IssueNumber) -> Result<Vec<RunSummary>, SprintError> {
-        let events = self.events();
-        let mut summaries = Vec::new();
-        for started in events.started(RUNS_LOOKED_AT).await? {
-            if started.repo == self.repo && started.issue == issue {
-                summaries.extend(events.summary(&started.run).await?);
-            }
-        }
-        Ok(summaries)
+        let subject = IssueName {
+            repo: self.repo.clone(),
+            number: issue,
+        };
+        Ok(self.events().runs_on(&subject, RUNS_LOOKED_AT).await?)
     }
 
     /// The run of this log that opened a pull request.
@@ -379,23 +377,8 @@ impl Desk {
         &self,
         number: IssueNumber,
     ) -> Result<Option<RunSummary>, SprintError> {
-        let events = self.events();
-        for started in events.started(RUNS_LOOKED_AT).await? {
-            if started.repo != self.repo {
-                continue;
-            }
-            let Some(summary) = events.summary(&started.run).await? else {
-                continue;
-            };
-            if summary
-                .pull_request
-                .as_ref()
-                .is_some_and(|link| link.number == number)
-            {
-                return Ok(Some(summary));
-            }
-        }
-        Ok(None)
+        let runs = self.events().runs_that_opened(number).await?;
+        Ok(runs.into_iter().find(|run| run.repo == self.repo))
     }
 }
 
