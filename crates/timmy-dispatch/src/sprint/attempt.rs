@@ -18,6 +18,7 @@ use timmy_agent::tools::Workbench;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::ObjectName;
 use timmy_core::RunId;
 use timmy_core::event::Feedback;
@@ -113,6 +114,10 @@ impl Sprint {
         });
         Ok(Agent {
             run: diary.run.clone(),
+            issue: Some(IssueName {
+                repo: self.desk.repo.clone(),
+                number: chosen.issue.number,
+            }),
             router: Arc::clone(&self.router),
             tools: ToolBox::new(bench),
             limits,
