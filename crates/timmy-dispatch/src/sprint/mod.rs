@@ -4,7 +4,7 @@ mod attempt;
 mod consider;
 mod desk;
 mod hold;
-mod place;
+pub(crate) mod place;
 mod publish;
 mod recover;
 mod verify;
