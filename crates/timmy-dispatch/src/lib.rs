@@ -14,8 +14,10 @@
 //! - A process that is killed anywhere leaves a state from which the next one goes on: whether a run
 //!   lives is told by a lock that the kernel drops with its process, never by a stored status.
 
+pub mod attempt;
 mod error;
 pub mod evidence;
+pub mod night;
 pub mod policy;
 pub mod results;
 pub mod selection;

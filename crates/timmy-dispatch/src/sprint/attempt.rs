@@ -76,6 +76,7 @@ impl Sprint {
         let ready = EventKind::WorkspaceReady {
             base_branch: base_branch.clone(),
             base: chosen.base.clone(),
+            work_branch: Some(work_branch.to_owned()),
         };
         self.desk.record(run, ready).await?;
         let prompt = self.desk.prompt(chosen, project, &tree).await?;

@@ -139,6 +139,7 @@ impl Stage {
         self.record(EventKind::WorkspaceReady {
             base_branch: "main".to_owned(),
             base: self.commit.clone(),
+            work_branch: None,
         })
         .await;
         self.record(EventKind::CheckFinished { receipt }).await;
@@ -299,6 +300,7 @@ async fn a_run_that_can_never_be_carried_on_does_not_stop_every_sprint() {
         .record(EventKind::WorkspaceReady {
             base_branch: "gone".to_owned(),
             base: stage.commit.clone(),
+            work_branch: None,
         })
         .await;
     stage.die();
