@@ -5,6 +5,7 @@
 //! - [`workflow`] reads what a repository says about itself;
 //! - [`policy`] says what may be published;
 //! - [`evidence`] writes what people read about it;
+//! - [`workspace`] holds what lies on the disk: quotas, the reaper;
 //! - [`results`] keeps the row per run for people who have scripts around it.
 //!
 //! # Rules
@@ -22,6 +23,7 @@ pub mod results;
 pub mod selection;
 mod sprint;
 pub mod workflow;
+pub mod workspace;
 
 pub use error::SprintError;
 pub use sprint::Attempted;
