@@ -4,8 +4,8 @@
 //! shell holds no state that log and forge do not: a loop that is killed is continued by the next one,
 //! or by `timmy sprint`.
 
-mod attend;
 mod attempt;
+mod attend;
 mod duty;
 mod look;
 mod settings;
@@ -97,6 +97,7 @@ impl Handle {
 pub struct Shell {
     night: Night,
     slots: u32,
+    silence: Duration,
     posts: BTreeMap<RepoName, Arc<Post>>,
     log: EventLog,
     clock: Arc<dyn Clock>,
@@ -124,6 +125,7 @@ impl Shell {
         let posts = sprints.into_iter();
         Self {
             slots: settings.slots,
+            silence: settings.stall,
             night: Night::new(settings),
             posts: posts
                 .map(|(repo, sprint)| (repo, Arc::new(Post::new(sprint))))
@@ -209,6 +211,7 @@ impl Shell {
             post,
             handle: self.handle.clone(),
             quota: Arc::clone(&self.quota),
+            silence: self.silence,
             stop,
         };
         let task = self.tasks.spawn(duty.clone().perform(shared));
@@ -223,6 +226,7 @@ impl Shell {
                 Some(message) = self.inbox.recv() => match message {
                     Message::Input(input) => return input,
                     Message::Setup(settings, setup) => {
+                        self.silence = settings.stall;
                         self.set_up(setup);
                         return Input::Configured(settings);
                     }
