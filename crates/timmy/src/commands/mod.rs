@@ -14,6 +14,7 @@ mod runs;
 mod sprint;
 mod telling;
 mod work;
+mod workspace;
 
 use clap::CommandFactory;
 use timmy_core::Coded;
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
         Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }
 }
