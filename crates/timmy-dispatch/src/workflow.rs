@@ -19,6 +19,10 @@ const LARGEST_FILE: u64 = 256 << 10;
 /// The files that may hold instructions; the first that exists is used.
 const INSTRUCTION_FILES: [&str; 3] = ["WORKFLOW.md", "AGENTS.md", "CLAUDE.md"];
 
+const WORKFLOW_FILE: &str = "WORKFLOW.md";
+/// Where projects keep what has to be done once in a new clone.
+const SET_UP_SCRIPT: &str = "script/bootstrap";
+
 /// What is known about a project at one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
@@ -96,7 +100,7 @@ pub async fn read_project(
             continue;
         };
         let (front, body) = split_front_matter(&text);
-        if file == "WORKFLOW.md" {
+        if file == WORKFLOW_FILE {
             own = parse_front_matter(file, front)?;
         }
         if !body.trim().is_empty() {
@@ -114,6 +118,54 @@ pub async fn read_project(
         check_source,
         instructions,
     })
+}
+
+/// What a repository wants done once after it was cloned: the hook `after_create` of its
+/// `WORKFLOW.md`, or else its `script/bootstrap`.
+///
+/// # Errors
+/// See [`WorkflowError`].
+pub async fn set_up_command(
+    bare: &BareRepository,
+    commit: &ObjectName,
+) -> Result<Option<String>, WorkflowError> {
+    if let Some(text) = read_text(bare, commit, WORKFLOW_FILE).await? {
+        let (front, _) = split_front_matter(&text);
+        let hook = after_create(WORKFLOW_FILE, front)?;
+        if hook.is_some() {
+            return Ok(hook);
+        }
+    }
+    let script = read_text(bare, commit, SET_UP_SCRIPT).await?;
+    Ok(script.map(|_| format!("./{SET_UP_SCRIPT}")))
+}
+
+fn after_create(file: &str, front: &str) -> Result<Option<String>, WorkflowError> {
+    if front.trim().is_empty() {
+        return Ok(None);
+    }
+    let parsed: HookMatter = serde_yaml_ng::from_str(front).map_err(|error| {
+        let reason = text::clean_line(&error.to_string());
+        WorkflowError::FrontMatter {
+            file: file.to_owned(),
+            reason,
+        }
+    })?;
+    let hook = parsed.hooks.after_create;
+    Ok(hook.filter(|script| !script.trim().is_empty()))
+}
+
+/// The hooks of the Symphony specification that timmy runs itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct HookMatter {
+    hooks: Hooks,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Hooks {
+    after_create: Option<String>,
 }
 
 async fn read_text(
@@ -239,6 +291,21 @@ mod tests {
         assert_eq!("Body.\n", body);
         let own = parse_front_matter("WORKFLOW.md", front).unwrap();
         assert_eq!(Some("make ci".to_owned()), own.check);
+    }
+
+    #[test]
+    fn the_hook_for_a_new_clone_is_read() {
+        let front = "hooks:\n  after_create: |\n    npm ci\n  before_run: x\n";
+        let hook = after_create("WORKFLOW.md", front).unwrap();
+        assert_eq!(Some("npm ci\n".to_owned()), hook);
+        for none in [
+            "",
+            "tracker:\n  kind: gitea\n",
+            "hooks:\n  after_create: ''\n",
+        ] {
+            assert_eq!(None, after_create("WORKFLOW.md", none).unwrap());
+        }
+        assert!(after_create("WORKFLOW.md", "hooks: [").is_err());
     }
 
     #[test]

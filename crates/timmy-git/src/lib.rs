@@ -20,6 +20,7 @@ mod changes;
 mod classify;
 mod collect;
 mod error;
+mod keeping;
 mod merge;
 mod names;
 pub mod program;

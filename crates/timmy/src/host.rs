@@ -164,6 +164,8 @@ impl Host {
                 claim_ttl_s: config.claim.ttl_s,
                 check: own.check,
                 base_branch: own.base_branch,
+                follow_up: config.follow_up.clone(),
+                models: models(&config.provider),
             },
         })
     }
@@ -180,6 +182,7 @@ impl Host {
         let settings = &self.loaded.config.sandbox;
         let mut policy = Policy {
             workspace: PathBuf::new(),
+            writable: Vec::new(),
             read_only: settings.read_only.clone(),
             path: settings.path.clone(),
             environment: settings.environment.clone(),
@@ -294,6 +297,15 @@ impl Host {
             router,
         })
     }
+}
+
+/// Providers and models in the order in which they are asked.
+fn models(providers: &[ProviderSettings]) -> String {
+    let name = |provider: &ProviderSettings| {
+        let model = provider.model.as_deref().unwrap_or("default");
+        format!("{}/{model}", provider.name)
+    };
+    providers.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// How this program starts itself inside the sandbox.

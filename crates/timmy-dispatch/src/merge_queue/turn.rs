@@ -305,9 +305,10 @@ impl Turn<'_> {
         pulls: Vec<IssueNumber>,
     ) -> Result<Answer, SprintError> {
         let place = RunPlace::make(&self.desk.root, &RunId::generate())?;
+        let checkout = place.check_tree()?;
         let checked = self
             .desk
-            .check(self.sandbox, commit, &self.check, &place.check_tree())
+            .check(self.sandbox, commit, &self.check, &checkout)
             .await;
         place.clear()?;
         let receipt = checked?;

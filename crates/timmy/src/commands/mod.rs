@@ -15,6 +15,7 @@ mod runs;
 mod sprint;
 mod telling;
 mod work;
+mod workspace;
 
 use clap::CommandFactory;
 use timmy_core::Coded;
@@ -62,6 +63,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Config { command } => config::run(&host, command),
         Command::Queue(arguments) => queue::run(&host, arguments).await,
         Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }
 }

@@ -15,6 +15,7 @@ use timmy_dispatch::follow_up::FollowUpSettings;
 use timmy_dispatch::merge_queue::MergeQueueSettings;
 use timmy_dispatch::policy::PublishSettings;
 use timmy_dispatch::selection::SelectionSettings;
+use timmy_dispatch::workspace::WorkspaceSettings;
 use timmy_forge::ForgeKind;
 use timmy_model::ProviderSettings;
 use timmy_model::SecretReference;
@@ -53,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) follow_up: FollowUpSettings,
     /// Merging what was checked together.
     pub(crate) merge_queue: MergeQueueSettings,
+    /// Room on the disk, build caches, and workspaces of named agents.
+    pub(crate) workspace: WorkspaceSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }

@@ -17,3 +17,4 @@ mod queue;
 mod readme;
 mod served;
 mod together;
+mod workspace;
