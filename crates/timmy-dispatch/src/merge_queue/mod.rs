@@ -6,7 +6,7 @@
 //! one that breaks it.
 //!
 //! - [`MergeQueue`] is the whole of it as a state machine, without I/O;
-//! - [`standing`] and [`objection`] say whether a pull request has a place in the queue;
+//! - [`standing()`] and [`objection`] say whether a pull request has a place in the queue;
 //! - [`crate::Desk::merge_turn`] does one turn.
 //!
 //! # Rules
