@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod changes;
 mod claim;
 mod embedded;
 mod errors;
