@@ -1,0 +1,1 @@
+//! Issues of a forge as a tracker.
