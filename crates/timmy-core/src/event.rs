@@ -118,6 +118,9 @@ pub enum EventKind {
         base_branch: String,
         /// The commit it starts from.
         base: ObjectName,
+        /// The branch that will be pushed. Events of older versions do not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        work_branch: Option<String>,
     },
     /// The prompt was built.
     PromptBuilt {
@@ -213,6 +216,15 @@ pub enum EventKind {
         /// The commit it made of it; none when nothing changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         commit: Option<ObjectName>,
+        /// The title the agent proposed, cleaned, redacted and bounded, as the next two.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// The description the agent proposed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        /// The comment for the issue that the agent proposed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
     },
     /// What people and checks said about an own pull request, as the run was given it.
     FeedbackTaken {

@@ -13,8 +13,10 @@
 //! - A process that is killed anywhere leaves a state from which the next one goes on: whether a run
 //!   lives is told by a lock that the kernel drops with its process, never by a stored status.
 
+pub mod attempt;
 mod error;
 pub mod evidence;
+pub mod night;
 pub mod policy;
 pub mod results;
 pub mod selection;
@@ -22,11 +24,16 @@ mod sprint;
 pub mod workflow;
 
 pub use error::SprintError;
+pub use sprint::Attempted;
 pub use sprint::Choice;
+pub use sprint::Declined;
 pub use sprint::Desk;
 pub use sprint::Explanation;
+pub use sprint::Observer;
+pub use sprint::Order;
 pub use sprint::Settings;
 pub use sprint::Sprint;
 pub use sprint::SprintReport;
 pub use sprint::SprintRequest;
 pub use sprint::Verification;
+pub use sprint::Wish;

@@ -16,7 +16,9 @@ pub(super) fn tell(kind: &EventKind) -> String {
             format!("claimed as {reference}, epoch {epoch}")
         }
         EventKind::ClaimLost { reason } => format!("CLAIM LOST: {reason}"),
-        EventKind::WorkspaceReady { base_branch, base } => {
+        EventKind::WorkspaceReady {
+            base_branch, base, ..
+        } => {
             format!("workspace from {base_branch} at {}", base.short())
         }
         EventKind::PromptBuilt { bytes, .. } => format!("prompt of {bytes} bytes"),
@@ -71,9 +73,10 @@ pub(super) fn tell(kind: &EventKind) -> String {
             let how = if *adopted { "updated" } else { "opened" };
             format!("{how} {kind} #{number}: {url}")
         }
-        EventKind::WorkCollected { commit: None } => "nothing was changed".to_owned(),
+        EventKind::WorkCollected { commit: None, .. } => "nothing was changed".to_owned(),
         EventKind::WorkCollected {
             commit: Some(commit),
+            ..
         } => {
             format!("took over the work as {}", commit.short())
         }
