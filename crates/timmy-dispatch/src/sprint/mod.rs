@@ -246,6 +246,7 @@ impl Sprint {
             Ok(outcome) => outcome,
             Err(error) => self.failed(diary, error).await?,
         };
+        Box::pin(self.leave(diary, chosen, &place)).await?;
         let duration = self.desk.clock.monotonic().saturating_sub(begun);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let ended = EventKind::RunEnded {

@@ -8,6 +8,7 @@ use timmy_core::Coded;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
 use timmy_git::GitError;
+use timmy_sandbox::SandboxError;
 
 /// The kinds of trackers that timmy reads.
 pub(super) const KINDS: [&str; 3] = ["gitea", "forgejo", "embedded"];
@@ -122,6 +123,9 @@ pub enum WorkflowError {
     /// The repository could not be read.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// The sandbox could not be applied.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
 }
 
 fn said(kind: &Option<String>) -> String {
@@ -150,7 +154,7 @@ impl WorkflowError {
             Self::HookFailed { .. } => "hook_failed",
             Self::HookTimedOut { .. } => "hook_timeout",
             Self::OutsideRoot { .. } => "invalid_workspace_cwd",
-            Self::Git(_) => "workspace_error",
+            Self::Git(_) | Self::Sandbox(_) => "workspace_error",
         }
     }
 
@@ -170,7 +174,7 @@ impl WorkflowError {
             Self::HookFailed { .. } => (812, ExitStatus::Data),
             Self::HookTimedOut { .. } => (813, ExitStatus::Data),
             Self::OutsideRoot { .. } => (814, ExitStatus::Refused),
-            Self::Git(_) => (0, ExitStatus::Internal),
+            Self::Git(_) | Self::Sandbox(_) => (0, ExitStatus::Internal),
         }
     }
 
@@ -194,7 +198,7 @@ impl WorkflowError {
             Self::HookFailed { hook, .. } => below(&format!("hooks.{hook}")),
             Self::HookTimedOut { .. } => below("hooks.timeout_ms"),
             Self::OutsideRoot { .. } => below("workspace.root"),
-            Self::Git(_) => String::new(),
+            Self::Git(_) | Self::Sandbox(_) => String::new(),
         }
     }
 
@@ -233,15 +237,17 @@ impl WorkflowError {
             Self::HookFailed { .. } => "mend the script, or leave it out".to_owned(),
             Self::HookTimedOut { .. } => "make the script faster, or raise the limit".to_owned(),
             Self::OutsideRoot { .. } => "set workspace.root to a directory of timmy's".to_owned(),
-            Self::Git(_) => String::new(),
+            Self::Git(_) | Self::Sandbox(_) => String::new(),
         }
     }
 }
 
 impl Coded for WorkflowError {
     fn problem(&self) -> Problem {
-        if let Self::Git(error) = self {
-            return error.problem();
+        match self {
+            Self::Git(error) => return error.problem(),
+            Self::Sandbox(error) => return error.problem(),
+            _ => {}
         }
         let (code, exit) = self.code();
         Problem::new(Code::new(code), exit, self.to_string())

@@ -16,3 +16,4 @@ mod providers;
 mod readme;
 mod served;
 mod together;
+mod workflow;
