@@ -226,7 +226,7 @@ impl Desk {
     ) -> Result<Prompt, SprintError> {
         let comments = self.forge.comments(&self.repo, chosen.issue.number).await?;
         let repository = self.repo.to_string();
-        let instructions = self.instructions(run, chosen, project).await?;
+        let instructions = Box::pin(self.instructions(run, chosen, project)).await?;
         let parts = PromptParts {
             repository: &repository,
             base_branch: &chosen.base_branch,

@@ -236,7 +236,7 @@ impl Sprint {
         let place = RunPlace::make(&self.desk.root, run)?;
         let begun = self.desk.clock.monotonic();
         self.begin(diary, chosen, hold).await?;
-        let work = self.until_done(diary, chosen, hold, &place);
+        let work = Box::pin(self.until_done(diary, chosen, hold, &place));
         let ended = tokio::select! {
             biased;
             outcome = stopped(order.stop.clone()) => Ok(outcome),
