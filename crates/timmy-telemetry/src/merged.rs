@@ -61,10 +61,10 @@ impl MergedPrice {
         let (mut counted, mut declared) = (None, None);
         for event in log.of_types(&TYPES, 0, u32::MAX).await? {
             match event.kind {
-                EventKind::PullRequestMerged { repo, number, .. } => {
-                    if event.at >= since && wanted(&repo) {
-                        merged.insert((repo, number));
-                    }
+                EventKind::PullRequestMerged { repo, number, .. }
+                    if event.at >= since && wanted(&repo) =>
+                {
+                    merged.insert((repo, number));
                 }
                 EventKind::EnergyUsed {
                     millijoules,

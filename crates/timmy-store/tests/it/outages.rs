@@ -61,6 +61,7 @@ fn assert_passes(error: &StoreError, code: &str) {
     assert!(error.passes(), "{error:?}");
 }
 
+#[expect(clippy::print_stderr, reason = "a test that does not run says so")]
 fn cluster() -> Option<Cluster> {
     let cluster = Cluster::start_new();
     if cluster.is_none() {
@@ -114,14 +115,14 @@ async fn a_server_that_went_away_is_told_and_used_again_when_it_is_back() {
 /// What became of one append, as its caller knows it.
 #[derive(Debug)]
 enum Became {
-    Kept(Event),
+    Kept(Box<Event>),
     Refused(u64),
     Unknown(Box<Event>),
 }
 
 async fn append(log: &EventLog, number: u64) -> Became {
     match log.try_append(None, numbered(number)).await {
-        Ok(event) => Became::Kept(event),
+        Ok(event) => Became::Kept(Box::new(event)),
         Err(StoreError::Unconfirmed { event, .. }) => Became::Unknown(event),
         Err(error) => {
             assert!(error.passes(), "{error:?}");
