@@ -24,8 +24,11 @@ pub struct SelectionSettings {
     pub exclude_titles: Vec<String>,
     /// Labels from the most urgent to the least. An issue without any comes after the second.
     pub priority_labels: Vec<String>,
-    /// Attempts without a pull request after which an issue waits for a person.
+    /// Attempts from the same text, base, model and prompt after which an issue is left alone until
+    /// one of them changes.
     pub attempts: u32,
+    /// Attempts from whatever beginnings after which an issue waits for a person.
+    pub attempts_in_all: u32,
 }
 
 impl Default for SelectionSettings {
@@ -46,6 +49,31 @@ impl Default for SelectionSettings {
             exclude_titles: words(&["epic", "study", "wip"]),
             priority_labels: words(&["P0", "P1", "P2", "P3"]),
             attempts: 3,
+            attempts_in_all: 12,
+        }
+    }
+}
+
+/// The part of an issue that the rules read which need nothing looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Its title.
+    pub title: &'a str,
+    /// The names of its labels.
+    pub labels: &'a [String],
+    /// The logins of those it is assigned to.
+    pub assignees: &'a [String],
+    /// Whether it is open.
+    pub state: IssueState,
+}
+
+impl<'a> From<&'a Issue> for Subject<'a> {
+    fn from(issue: &'a Issue) -> Self {
+        Self {
+            title: &issue.title,
+            labels: &issue.labels,
+            assignees: &issue.assignees,
+            state: issue.state,
         }
     }
 }
@@ -68,8 +96,10 @@ pub struct Past {
     pub refused_pull: Option<IssueNumber>,
     /// A pull request for the issue that was merged.
     pub merged_pull: Option<IssueNumber>,
-    /// Runs that ended without a pull request and said something about the issue.
+    /// Runs that began from the same text, base, model and prompt and ended without a pull request.
     pub failed_attempts: u32,
+    /// All runs that ended without one and said something about the issue.
+    pub failed_in_all: u32,
 }
 
 /// An issue and everything the rules ask about it.
@@ -110,24 +140,9 @@ impl Answer {
 /// Asks every rule about an issue, in the order in which they are told to people.
 #[must_use]
 pub fn judge(candidate: &Candidate, settings: &SelectionSettings, own_login: &str) -> Vec<Answer> {
-    let issue = &candidate.issue;
-    vec![
-        Answer::of("open", closed(issue), "it is open"),
-        Answer::of(
-            "kind",
-            excluded_kind(issue, settings),
-            "it is neither epic nor study",
-        ),
-        Answer::of(
-            "labels",
-            missing_labels(issue, settings),
-            "it has the labels asked for",
-        ),
-        Answer::of(
-            "assignee",
-            assigned(issue, own_login),
-            "nobody else is assigned",
-        ),
+    let subject = Subject::from(&candidate.issue);
+    let mut answers = judge_subject(subject, settings, own_login).to_vec();
+    answers.extend([
         Answer::of(
             "pull request",
             pull(&candidate.past),
@@ -140,16 +155,47 @@ pub fn judge(candidate: &Candidate, settings: &SelectionSettings, own_login: &st
         ),
         blocked(candidate),
         Answer::of("claim", candidate.claim.clone(), "nobody works on it"),
+    ]);
+    answers
+}
+
+/// Asks the rules that need nothing looked up, in the same order.
+#[must_use]
+pub fn judge_subject(
+    subject: Subject<'_>,
+    settings: &SelectionSettings,
+    own_login: &str,
+) -> [Answer; 4] {
+    [
+        Answer::of("open", closed(subject), "it is open"),
+        Answer::of(
+            "kind",
+            excluded_kind(subject, settings),
+            "it is neither epic nor study",
+        ),
+        Answer::of(
+            "labels",
+            missing_labels(subject, settings),
+            "it has the labels asked for",
+        ),
+        Answer::of(
+            "assignee",
+            assigned(subject, own_login),
+            "nobody else is assigned",
+        ),
     ]
+}
+
+/// The first rule that failed.
+#[must_use]
+pub fn first_failure(answers: &[Answer]) -> Option<&Answer> {
+    answers.iter().find(|answer| answer.passed == Some(false))
 }
 
 /// The first rule that failed, as a sentence.
 #[must_use]
 pub fn failure(answers: &[Answer]) -> Option<&str> {
-    answers
-        .iter()
-        .find(|answer| answer.passed == Some(false))
-        .map(|a| a.finding.as_str())
+    first_failure(answers).map(|answer| answer.finding.as_str())
 }
 
 /// The answer for an issue that was not chosen.
@@ -163,10 +209,12 @@ pub fn passed_over(issue: IssueNumber, answers: &[Answer]) -> Option<PassedOver>
 
 /// Puts issues in the order in which they are worked on: by priority label, then the oldest first.
 pub fn order(issues: &mut [Issue], settings: &SelectionSettings) {
-    issues.sort_by_key(|issue| (priority(issue, settings), issue.number));
+    issues.sort_by_key(|issue| (tier(issue.into(), settings), issue.number));
 }
 
-fn priority(issue: &Issue, settings: &SelectionSettings) -> usize {
+/// The tier of an issue, 0 for the most urgent one.
+#[must_use]
+pub fn tier(issue: Subject<'_>, settings: &SelectionSettings) -> usize {
     const UNLABELLED: usize = 2;
     let rank = |wanted: &String| issue.labels.iter().any(|label| is_label(label, wanted));
     let ranked = settings.priority_labels.iter().position(rank);
@@ -178,20 +226,29 @@ fn priority(issue: &Issue, settings: &SelectionSettings) -> usize {
     }
 }
 
+/// 1 to 4 for the first to the fourth of the priority labels; the most urgent one counts.
+#[must_use]
+pub fn priority_label(labels: &[String], settings: &SelectionSettings) -> Option<u8> {
+    const RANKED: usize = 4;
+    let has = |wanted: &String| labels.iter().any(|label| is_label(label, wanted));
+    let rank = settings.priority_labels.iter().take(RANKED).position(has)?;
+    u8::try_from(rank + 1).ok()
+}
+
 /// Whether a label is a word, whole or as its last part.
 fn is_label(label: &str, word: &str) -> bool {
     let last = label.rsplit(['/', ':']).next().unwrap_or(label).trim();
     label.eq_ignore_ascii_case(word) || last.eq_ignore_ascii_case(word)
 }
 
-fn closed(issue: &Issue) -> Option<String> {
+fn closed(issue: Subject<'_>) -> Option<String> {
     match issue.state {
         IssueState::Open => None,
         IssueState::Closed => Some("it is closed".to_owned()),
     }
 }
 
-fn excluded_kind(issue: &Issue, settings: &SelectionSettings) -> Option<String> {
+fn excluded_kind(issue: Subject<'_>, settings: &SelectionSettings) -> Option<String> {
     let excluded = |label: &&String| {
         settings
             .exclude_labels
@@ -204,7 +261,7 @@ fn excluded_kind(issue: &Issue, settings: &SelectionSettings) -> Option<String> 
     let word = settings
         .exclude_titles
         .iter()
-        .find(|word| titled(&issue.title, word))?;
+        .find(|word| titled(issue.title, word))?;
     Some(format!("its title marks it as `{word}`"))
 }
 
@@ -219,13 +276,13 @@ fn titled(title: &str, word: &str) -> bool {
     bracketed || rest.trim_start().starts_with(':') || rest.starts_with(" - ")
 }
 
-fn missing_labels(issue: &Issue, settings: &SelectionSettings) -> Option<String> {
+fn missing_labels(issue: Subject<'_>, settings: &SelectionSettings) -> Option<String> {
     let has = |wanted: &&String| issue.labels.iter().any(|label| label == *wanted);
     let missing = settings.require_labels.iter().find(|wanted| !has(wanted))?;
     Some(format!("it lacks the label `{missing}`"))
 }
 
-fn assigned(issue: &Issue, own_login: &str) -> Option<String> {
+fn assigned(issue: Subject<'_>, own_login: &str) -> Option<String> {
     let others = |name: &&String| !name.eq_ignore_ascii_case(own_login);
     let other = issue.assignees.iter().find(others)?;
     Some(format!("it is assigned to {}", text::clean_line(other)))
@@ -245,9 +302,16 @@ fn pull(past: &Past) -> Option<String> {
 }
 
 fn tried_too_often(past: &Past, settings: &SelectionSettings) -> Option<String> {
+    if past.failed_in_all >= settings.attempts_in_all {
+        return Some(format!(
+            "{} attempts failed; `timmy sprint --issue` tries again",
+            past.failed_in_all
+        ));
+    }
     (past.failed_attempts >= settings.attempts).then(|| {
         format!(
-            "{} attempts failed; `timmy sprint --issue` tries again",
+            "{} attempts failed from the same text, base, model and prompt; it is tried again when \
+             one of them changes, or with `timmy sprint --issue`",
             past.failed_attempts
         )
     })

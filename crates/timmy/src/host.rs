@@ -18,6 +18,7 @@ use timmy_core::SystemClock;
 use timmy_dispatch::Desk;
 use timmy_dispatch::Settings;
 use timmy_dispatch::Sprint;
+use timmy_dispatch::shell::Sprints;
 use timmy_forge::claim::Identity;
 use timmy_git::Git;
 use timmy_model::ProviderSettings;
@@ -164,6 +165,8 @@ impl Host {
                 claim_ttl_s: config.claim.ttl_s,
                 check: own.check,
                 base_branch: own.base_branch,
+                follow_up: config.follow_up.clone(),
+                models: models(&config.provider),
             },
         })
     }
@@ -180,6 +183,7 @@ impl Host {
         let settings = &self.loaded.config.sandbox;
         let mut policy = Policy {
             workspace: PathBuf::new(),
+            writable: Vec::new(),
             read_only: settings.read_only.clone(),
             path: settings.path.clone(),
             environment: settings.environment.clone(),
@@ -277,6 +281,39 @@ impl Host {
         Ok(Redactor::new(token.iter()))
     }
 
+    /// The same host under another configuration.
+    pub(crate) fn reconfigured(&self, loaded: Loaded) -> Self {
+        Self {
+            loaded,
+            root: self.root.clone(),
+            form: self.form,
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    /// Sprints on several repositories that share one sandbox and one cascade of models.
+    pub(crate) async fn sprints(
+        &self,
+        repositories: &[RepoName],
+        model: &ModelArguments,
+        store: &Store,
+        connection: &Connection,
+    ) -> Result<Sprints, Problem> {
+        let sandbox = self.sandbox(model.unsandboxed()).await?;
+        let (router, secrets) = self.router(model, store).await?;
+        let mut sprints = Sprints::new();
+        for repo in repositories {
+            let desk = self.desk(repo, store.clone(), connection, &secrets).await?;
+            let sprint = Sprint {
+                desk,
+                sandbox: Arc::clone(&sandbox),
+                router: Arc::clone(&router),
+            };
+            sprints.insert(repo.clone(), Arc::new(sprint));
+        }
+        Ok(sprints)
+    }
+
     /// A sprint on a repository, with everything it needs.
     pub(crate) async fn sprint(
         &self,
@@ -294,6 +331,15 @@ impl Host {
             router,
         })
     }
+}
+
+/// Providers and models in the order in which they are asked.
+fn models(providers: &[ProviderSettings]) -> String {
+    let name = |provider: &ProviderSettings| {
+        let model = provider.model.as_deref().unwrap_or("default");
+        format!("{}/{model}", provider.name)
+    };
+    providers.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// How this program starts itself inside the sandbox.

@@ -92,7 +92,7 @@ impl Desk {
         Ok(())
     }
 
-    async fn claims(&self) -> Result<Claims, SprintError> {
+    pub(crate) async fn claims(&self) -> Result<Claims, SprintError> {
         // The same repository the work is in: publishing pushes both in one go.
         Ok(Claims::new(
             self.bare().await?,
@@ -146,8 +146,9 @@ impl Hold {
         &self,
         branch: &RefName,
         commit: &ObjectName,
+        expect: Expect,
     ) -> Result<(), SprintError> {
-        match self.kept.publish(branch, commit, Expect::Absent).await {
+        match self.kept.publish(branch, commit, expect).await {
             Ok(Published::Done) => Ok(()),
             Ok(Published::BranchMoved { .. }) => {
                 Err(SprintError::BranchTaken(branch.as_str().to_owned()))

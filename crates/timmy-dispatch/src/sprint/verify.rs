@@ -58,7 +58,7 @@ impl Verification {
 
 impl Desk {
     /// Runs the check on a commit in a fresh checkout that no agent ever wrote to.
-    pub(super) async fn check(
+    pub(crate) async fn check(
         &self,
         sandbox: &dyn Sandbox,
         commit: &ObjectName,
@@ -111,8 +111,9 @@ impl Desk {
             .map_err(timmy_git::GitError::from)?;
         let head = self.fetch_branch(&bare, &branch).await?;
         let place = RunPlace::make(&self.root, &RunId::generate())?;
+        let checkout = place.check_tree()?;
         let again = self
-            .check(sandbox, &head, &recorded.command, &place.check_tree())
+            .check(sandbox, &head, &recorded.command, &checkout)
             .await;
         place.clear()?;
         let same_commit = recorded.commit == head;
@@ -153,7 +154,7 @@ impl Desk {
     }
 
     /// The host's own copy of the repository.
-    pub(super) async fn bare(&self) -> Result<BareRepository, SprintError> {
+    pub(crate) async fn bare(&self) -> Result<BareRepository, SprintError> {
         let path = self
             .root
             .join("repositories")
@@ -162,7 +163,7 @@ impl Desk {
     }
 
     /// Brings a branch of the forge into the host's copy and gives its commit back.
-    pub(super) async fn fetch_branch(
+    pub(crate) async fn fetch_branch(
         &self,
         bare: &BareRepository,
         branch: &RefName,

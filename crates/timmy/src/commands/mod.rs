@@ -9,12 +9,14 @@ mod explain;
 mod forge;
 mod init;
 mod issues;
+mod night;
 mod pulls;
 mod report;
 mod runs;
 mod sprint;
 mod telling;
 mod work;
+mod workspace;
 
 use clap::CommandFactory;
 use timmy_core::Coded;
@@ -48,6 +50,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     match &cli.command {
         Command::Doctor => doctor::run(&host).await,
         Command::Sprint(arguments) => sprint::run(&host, arguments).await,
+        Command::Loop(arguments) => night::run(&host, arguments).await,
         Command::Explain { subject } => explain::issue(&host, subject).await,
         Command::Prompt { issue } => explain::prompt(&host, issue).await,
         Command::Runs { limit } => runs::list(&host, *limit).await,
@@ -62,6 +65,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Config { command } => config::run(&host, command),
         Command::Demo(arguments) => demo::run(&host, arguments).await,
         Command::Budget(arguments) => budget::run(&host, arguments).await,
+        Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }
 }
