@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod budget;
 mod config;
 mod demo;
 mod doctor;
@@ -63,6 +64,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
         Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }

@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod budget;
 mod demo;
 mod edges;
 mod home;
