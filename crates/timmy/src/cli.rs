@@ -122,6 +122,8 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Show what may be spent, what is, and what a merged pull request cost.
     Budget(BudgetArguments),
+    /// Show which pull requests are merged together and why the others wait, or work them off.
+    Queue(QueueArguments),
     /// A clone, ports and a data directory for each of your agents; what lies on the disk.
     Workspace {
         #[command(subcommand)]
@@ -173,6 +175,15 @@ pub(crate) struct RepoArguments {
     /// The repository; needed when several are configured.
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repo: Option<RepoName>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct QueueArguments {
+    #[command(flatten)]
+    pub(crate) repo: RepoArguments,
+    /// Check and merge those that are ready, once.
+    #[arg(long)]
+    pub(crate) run: bool,
 }
 
 #[derive(Debug, Default, clap::Args)]

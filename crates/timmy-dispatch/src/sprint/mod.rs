@@ -44,11 +44,13 @@ pub use diary::Observer;
 pub(crate) use own_pulls::OwnPulls;
 pub use verify::Verification;
 
+pub(crate) use hold::Taken;
+pub(crate) use place::RunPlace;
+
 use consider::Chosen;
 use diary::Diary;
 use finish::Matter;
 use hold::Hold;
-use place::RunPlace;
 
 /// What an operator decides about sprints.
 #[derive(Debug, Clone)]

@@ -13,4 +13,5 @@ mod forge_server;
 mod quirks;
 mod scripted;
 mod settled;
+mod webhook;
 mod writes;

@@ -11,6 +11,7 @@ mod init;
 mod issues;
 mod night;
 mod pulls;
+mod queue;
 mod report;
 mod runs;
 mod sprint;
@@ -63,6 +64,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Forge { command } => forge::run(&host, command).await,
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
+        Command::Queue(arguments) => queue::run(&host, arguments).await,
         Command::Demo(arguments) => demo::run(&host, arguments).await,
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,

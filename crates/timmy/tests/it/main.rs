@@ -15,6 +15,7 @@ mod kill;
 mod night;
 mod pages;
 mod providers;
+mod queue;
 mod readme;
 mod served;
 mod together;
