@@ -164,6 +164,7 @@ impl Host {
                 claim_ttl_s: config.claim.ttl_s,
                 check: own.check,
                 base_branch: own.base_branch,
+                workspace: config.workspace.clone(),
             },
         })
     }

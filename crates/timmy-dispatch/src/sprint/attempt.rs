@@ -39,6 +39,7 @@ use super::place::RunPlace;
 use crate::error::SprintError;
 use crate::workflow;
 use crate::workflow::Project;
+use crate::workspace::cache;
 
 /// What an attempt leaves behind.
 pub(super) struct Attempt {
@@ -73,6 +74,7 @@ impl Sprint {
         )
         .await?;
         self.sandbox.hand_over(&tree)?;
+        cache::lend(&self.desk, self.sandbox.as_ref(), &tree).await?;
         let ready = EventKind::WorkspaceReady {
             base_branch: base_branch.clone(),
             base: chosen.base.clone(),
@@ -154,10 +156,12 @@ impl Sprint {
 impl Desk {
     /// The policy of a command that works in `workspace`.
     pub(crate) fn policy(&self, workspace: &Path) -> Policy {
-        Policy {
+        let mut policy = Policy {
             workspace: workspace.to_owned(),
             ..self.settings.policy.clone()
-        }
+        };
+        cache::open_to(&mut policy, &self.settings.workspace);
+        policy
     }
 
     /// Reads what the repository says about itself at the base commit.

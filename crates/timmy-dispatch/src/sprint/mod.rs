@@ -29,6 +29,7 @@ use timmy_store::runs::RunSummary;
 use crate::error::SprintError;
 use crate::policy::PublishSettings;
 use crate::selection::SelectionSettings;
+use crate::workspace::WorkspaceSettings;
 
 pub use consider::Explanation;
 pub use desk::Desk;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub check: Option<String>,
     /// The branch to work from, when it is not the default one.
     pub base_branch: Option<String>,
+    /// Room on the disk, and build caches.
+    pub workspace: WorkspaceSettings,
 }
 
 /// Everything a sprint works with.

@@ -98,6 +98,7 @@ impl Stage {
                 claim_ttl_s: 600,
                 check: Some("true".to_owned()),
                 base_branch: None,
+                workspace: crate::workspace::WorkspaceSettings::default(),
             },
         };
         let commit = change(&desk).await;

@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod caches;
 mod demo;
 mod edges;
 mod home;
@@ -17,3 +18,4 @@ mod readme;
 mod served;
 mod together;
 mod workspace;
+mod workspace_kills;
