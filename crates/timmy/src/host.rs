@@ -165,6 +165,8 @@ impl Host {
                 check: own.check,
                 base_branch: own.base_branch,
                 workspace: config.workspace.clone(),
+                follow_up: config.follow_up.clone(),
+                models: models(&config.provider),
             },
         })
     }
@@ -296,6 +298,15 @@ impl Host {
             router,
         })
     }
+}
+
+/// Providers and models in the order in which they are asked.
+fn models(providers: &[ProviderSettings]) -> String {
+    let name = |provider: &ProviderSettings| {
+        let model = provider.model.as_deref().unwrap_or("default");
+        format!("{}/{model}", provider.name)
+    };
+    providers.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// How this program starts itself inside the sandbox.

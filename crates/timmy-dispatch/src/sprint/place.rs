@@ -81,9 +81,17 @@ impl RunPlace {
         self.path.join("tree")
     }
 
-    /// The clean checkout that the check runs in.
-    pub(crate) fn check_tree(&self) -> PathBuf {
-        self.path.join("check")
+    /// Where the check gets its clean checkout: nothing is there, also when another process was
+    /// killed while it filled it.
+    pub(crate) fn check_tree(&self) -> Result<PathBuf, SprintError> {
+        let path = self.path.join("check");
+        match timmy_sandbox::remove_tree(&path) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(SprintError::Place {
+                path,
+                source: io::Error::other(error),
+            }),
+        }
     }
 
     /// Removes the directory: the run has ended and this process holds its lock.

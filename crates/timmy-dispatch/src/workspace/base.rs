@@ -8,11 +8,6 @@ use super::error::WorkspaceError;
 use crate::sprint::Desk;
 
 impl Desk {
-    /// The newest commit of the base branch, fetched from the forge.
-    pub(super) async fn newest_base(&self) -> Result<ObjectName, WorkspaceError> {
-        self.base_of(None).await.map(|(_, base)| base)
-    }
-
     /// The newest commit of a branch, or of the one that the configuration or the forge names.
     pub(super) async fn base_of(
         &self,

@@ -211,6 +211,8 @@ impl Shelf {
         let lock = open_lock(&self.path.join(COPYING))?;
         lock.lock_shared()
             .map_err(WorkspaceError::io("lock", &self.path))?;
+        // Half a copy, of a process that was killed.
+        timmy_sandbox::remove_tree(target)?;
         let made = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
         let newest = self.seeds()?.into_iter().max_by_key(|path| made(path));
         let seed = newest.filter(|seed| timmy_sandbox::footprint(seed).bytes <= largest);
@@ -342,7 +344,9 @@ mod tests {
             File::open(&seed).unwrap().set_modified(now).unwrap();
         }
         let (one, two) = (root.path().join("one"), root.path().join("two"));
+        std::fs::create_dir_all(one.join("cargo/half")).unwrap();
         shelf.copy(&names, u64::MAX, &one).unwrap();
+        assert!(!one.join("cargo/half").exists());
         assert_eq!(
             "2",
             std::fs::read_to_string(one.join("cargo/from")).unwrap()

@@ -97,6 +97,8 @@ impl Stage {
                 check: Some("true".to_owned()),
                 base_branch: None,
                 workspace: crate::workspace::WorkspaceSettings::default(),
+                follow_up: crate::follow_up::FollowUpSettings::default(),
+                models: "demo".to_owned(),
             },
         };
         Self {
