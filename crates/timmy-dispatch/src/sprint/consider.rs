@@ -181,7 +181,8 @@ impl Desk {
         let project = self.read_project(&chosen.base).await?;
         // Whoever reads it is in a clone of their own.
         let here = std::path::Path::new("$PWD");
-        Ok(self.prompt(&chosen, &project, here).await?.whole())
+        let next = RunId::generate();
+        Ok(self.prompt(&next, &chosen, &project, here).await?.whole())
     }
 
     /// Takes the claim of the issue that is wished for, or of the first one that passes every rule.

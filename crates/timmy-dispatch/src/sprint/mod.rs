@@ -245,7 +245,7 @@ impl Sprint {
         let place = RunPlace::make(&self.desk.root, run)?;
         let begun = self.desk.clock.monotonic();
         self.begin(diary, chosen, hold).await?;
-        let work = self.until_done(diary, chosen, hold, &place);
+        let work = Box::pin(self.until_done(diary, chosen, hold, &place));
         let ended = tokio::select! {
             biased;
             outcome = stopped(order.stop.clone()) => Ok(outcome),
@@ -255,6 +255,7 @@ impl Sprint {
             Ok(outcome) => outcome,
             Err(error) => self.failed(diary, error).await?,
         };
+        Box::pin(self.leave(diary, chosen, &place)).await?;
         let duration = self.desk.clock.monotonic().saturating_sub(begun);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let ended = EventKind::RunEnded {
