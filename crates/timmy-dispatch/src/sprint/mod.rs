@@ -37,6 +37,7 @@ use crate::error::SprintError;
 use crate::follow_up::FollowUpSettings;
 use crate::policy::PublishSettings;
 use crate::selection::SelectionSettings;
+use crate::workspace::WorkspaceSettings;
 
 pub use consider::Explanation;
 pub use desk::Desk;
@@ -69,6 +70,8 @@ pub struct Settings {
     pub check: Option<String>,
     /// The branch to work from, when it is not the default one.
     pub base_branch: Option<String>,
+    /// Room on the disk, and build caches.
+    pub workspace: WorkspaceSettings,
     /// What becomes of own pull requests.
     pub follow_up: FollowUpSettings,
     /// Providers and models in the order in which they are asked: part of every fingerprint.

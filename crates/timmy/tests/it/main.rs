@@ -8,12 +8,14 @@
 
 mod bad_input;
 mod budget;
+mod caches;
 mod demo;
 mod edges;
 mod home;
 mod kill;
 mod night;
 mod pages;
+mod private_root;
 mod providers;
 mod queue;
 mod readme;
@@ -21,3 +23,4 @@ mod served;
 mod together;
 mod workflow;
 mod workspace;
+mod workspace_kills;
