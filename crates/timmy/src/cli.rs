@@ -117,6 +117,12 @@ pub(crate) enum Command {
     },
     /// Show the whole job once, on an embedded forge with a small project in it.
     Demo(DemoArguments),
+    /// Check a WORKFLOW.md on this machine, and show every value in force.
+    Workflow {
+        /// The file. Otherwise WORKFLOW.md in this directory.
+        #[arg(value_name = "WORKFLOW.md")]
+        path: Option<PathBuf>,
+    },
     /// Print a completion script.
     Completions {
         /// For which shell.

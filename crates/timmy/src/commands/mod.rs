@@ -14,6 +14,7 @@ mod runs;
 mod sprint;
 mod telling;
 mod work;
+mod workflow;
 
 use clap::CommandFactory;
 use timmy_core::Coded;
@@ -43,6 +44,9 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     if let Command::Init(arguments) = &cli.command {
         return init::run(&Host::before_settings(cli)?, arguments).await;
     }
+    if let Command::Workflow { path } = &cli.command {
+        return workflow::run(cli.json, path.as_deref());
+    }
     let host = Host::new(cli)?;
     match &cli.command {
         Command::Doctor => doctor::run(&host).await,
@@ -60,7 +64,9 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
         Command::Demo(arguments) => demo::run(&host, arguments).await,
-        Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
+        Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
+            Ok(ExitStatus::Success)
+        }
     }
 }
 
