@@ -164,6 +164,7 @@ impl Host {
                 claim_ttl_s: config.claim.ttl_s,
                 check: own.check,
                 base_branch: own.base_branch,
+                follow_up: config.follow_up.clone(),
                 models: models(&config.provider),
             },
         })
@@ -181,6 +182,7 @@ impl Host {
         let settings = &self.loaded.config.sandbox;
         let mut policy = Policy {
             workspace: PathBuf::new(),
+            writable: Vec::new(),
             read_only: settings.read_only.clone(),
             path: settings.path.clone(),
             environment: settings.environment.clone(),

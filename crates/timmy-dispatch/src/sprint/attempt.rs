@@ -18,6 +18,7 @@ use timmy_agent::tools::Workbench;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::RunId;
@@ -176,6 +177,10 @@ impl Sprint {
         });
         Ok(Agent {
             run: diary.run.clone(),
+            issue: Some(IssueName {
+                repo: self.desk.repo.clone(),
+                number: chosen.issue.number,
+            }),
             router: Arc::clone(&self.router),
             tools: ToolBox::new(bench),
             limits,
@@ -203,7 +208,7 @@ impl Sprint {
 
 impl Desk {
     /// The policy of a command that works in `workspace`.
-    pub(super) fn policy(&self, workspace: &Path) -> Policy {
+    pub(crate) fn policy(&self, workspace: &Path) -> Policy {
         Policy {
             workspace: workspace.to_owned(),
             ..self.settings.policy.clone()
@@ -211,7 +216,7 @@ impl Desk {
     }
 
     /// Reads what the repository says about itself at the base commit.
-    pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
+    pub(crate) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
         let bare = self.bare().await?;
         Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
     }

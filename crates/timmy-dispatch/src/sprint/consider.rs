@@ -458,6 +458,14 @@ impl Desk {
         })
     }
 
+    /// The commit that new work starts from.
+    ///
+    /// # Errors
+    /// As [`Self::choose`].
+    pub async fn newest_base(&self) -> Result<ObjectName, SprintError> {
+        Ok(self.ground().await?.base)
+    }
+
     /// The branch of the next attempt, by its short name.
     pub(super) async fn next_branch(&self, issue: IssueNumber) -> Result<String, SprintError> {
         Ok(self.ground().await?.next_branch(issue))

@@ -62,6 +62,9 @@ impl Desk {
         run: &RunId,
         place: &RunPlace,
     ) -> Result<RunSummary, SprintError> {
+        // What a killed call used is not known; it cannot have been more than was set aside.
+        let spending = self.store.spending(Arc::clone(&self.clock));
+        spending.release_of_run(run).await?;
         let Some(summary) = self.events().summary(run).await? else {
             return Err(SprintError::NoReceipt {
                 repo: self.repo.clone(),
@@ -80,7 +83,7 @@ impl Desk {
         Ok(summary)
     }
 
-    pub(super) fn events(&self) -> EventLog {
+    pub(crate) fn events(&self) -> EventLog {
         self.store.log(Arc::clone(&self.clock))
     }
 
@@ -88,7 +91,7 @@ impl Desk {
         self.events().append(Some(run), kind).await.map(drop)
     }
 
-    pub(super) fn presentable_line(&self, text: &str) -> String {
+    pub(crate) fn presentable_line(&self, text: &str) -> String {
         let line = self.redactor.redact(&text::clean_line(text));
         text::bound(&line, TITLE_BYTES).into_owned()
     }

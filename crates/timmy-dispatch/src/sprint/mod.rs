@@ -1,13 +1,15 @@
 //! One issue, one private workspace, one attempt, one pull request.
 
+mod answer;
 mod attempt;
 mod consider;
 mod desk;
 mod diary;
 mod finish;
 mod hold;
+mod own_pulls;
 mod past;
-mod place;
+pub(crate) mod place;
 mod recover;
 mod verify;
 
@@ -32,12 +34,14 @@ use tokio::sync::watch;
 use crate::attempt::Attempt;
 use crate::attempt::Step;
 use crate::error::SprintError;
+use crate::follow_up::FollowUpSettings;
 use crate::policy::PublishSettings;
 use crate::selection::SelectionSettings;
 
 pub use consider::Explanation;
 pub use desk::Desk;
 pub use diary::Observer;
+pub(crate) use own_pulls::OwnPulls;
 pub use verify::Verification;
 
 use consider::Chosen;
@@ -63,6 +67,8 @@ pub struct Settings {
     pub check: Option<String>,
     /// The branch to work from, when it is not the default one.
     pub base_branch: Option<String>,
+    /// What becomes of own pull requests.
+    pub follow_up: FollowUpSettings,
     /// Providers and models in the order in which they are asked: part of every fingerprint.
     pub models: String,
 }

@@ -4,6 +4,7 @@ use sha2::Digest;
 use sha2::Sha256;
 use timmy_agent::prompt;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::event::Fingerprint;
@@ -24,7 +25,7 @@ use crate::selection::Past;
 use crate::workflow;
 use crate::workflow::WorkflowError;
 
-/// Runs of the past that are looked at.
+/// Runs of the past on one issue that are looked at.
 const RUNS_LOOKED_AT: u32 = 2_000;
 
 impl Desk {
@@ -91,6 +92,21 @@ impl Desk {
         Ok(count(&failed, fingerprint))
     }
 
+    /// What an attempt at an issue begins from that starts at this commit.
+    pub(super) async fn fingerprint_at(
+        &self,
+        base: &ObjectName,
+        issue: &Issue,
+    ) -> Result<Fingerprint, SprintError> {
+        let mut ground = self.ground().await?;
+        if ground.base != *base {
+            let bare = self.bare().await?;
+            ground.prompt = self.prompt_sha256(&bare, base).await?;
+            ground.base = base.clone();
+        }
+        self.fingerprint(&ground, issue).await
+    }
+
     /// What an attempt at an issue begins from.
     pub(super) async fn fingerprint(
         &self,
@@ -147,14 +163,11 @@ impl Desk {
 
     /// The runs of this log on an issue, newest first.
     async fn runs_on(&self, issue: IssueNumber) -> Result<Vec<RunSummary>, SprintError> {
-        let events = self.events();
-        let mut summaries = Vec::new();
-        for started in events.started(RUNS_LOOKED_AT).await? {
-            if started.repo == self.repo && started.issue == issue {
-                summaries.extend(events.summary(&started.run).await?);
-            }
-        }
-        Ok(summaries)
+        let subject = IssueName {
+            repo: self.repo.clone(),
+            number: issue,
+        };
+        Ok(self.events().runs_on(&subject, RUNS_LOOKED_AT).await?)
     }
 
     /// The run of this log that opened a pull request.
@@ -162,23 +175,8 @@ impl Desk {
         &self,
         number: IssueNumber,
     ) -> Result<Option<RunSummary>, SprintError> {
-        let events = self.events();
-        for started in events.started(RUNS_LOOKED_AT).await? {
-            if started.repo != self.repo {
-                continue;
-            }
-            let Some(summary) = events.summary(&started.run).await? else {
-                continue;
-            };
-            if summary
-                .pull_request
-                .as_ref()
-                .is_some_and(|link| link.number == number)
-            {
-                return Ok(Some(summary));
-            }
-        }
-        Ok(None)
+        let runs = self.events().runs_that_opened(number).await?;
+        Ok(runs.into_iter().find(|run| run.repo == self.repo))
     }
 }
 

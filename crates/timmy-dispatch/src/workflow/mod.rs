@@ -36,6 +36,7 @@ pub use issue::BlockerReference;
 pub use issue::TrackedIssue;
 pub use project::Project;
 pub use project::read_project;
+pub use project::set_up_command;
 pub use settings::AgentSection;
 pub use settings::CodexSection;
 pub use settings::HooksSection;

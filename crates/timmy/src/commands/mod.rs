@@ -15,6 +15,7 @@ mod sprint;
 mod telling;
 mod work;
 mod workflow;
+mod workspace;
 
 use clap::CommandFactory;
 use timmy_core::Coded;
@@ -64,6 +65,8 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
         Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Workspace { command } => workspace::run(&host, command).await,
+
         Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
             Ok(ExitStatus::Success)
         }

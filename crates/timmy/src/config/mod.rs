@@ -13,6 +13,7 @@ use timmy_core::RepoName;
 use timmy_core::receipt::SandboxLevel;
 use timmy_dispatch::policy::PublishSettings;
 use timmy_dispatch::selection::SelectionSettings;
+use timmy_dispatch::workspace::WorkspaceSettings;
 use timmy_forge::ForgeKind;
 use timmy_model::ProviderSettings;
 use timmy_model::SecretReference;
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) claim: ClaimSettings,
     /// Where log and books are kept.
     pub(crate) store: StoreSettings,
+    /// Room on the disk, build caches, and workspaces of named agents.
+    pub(crate) workspace: WorkspaceSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }

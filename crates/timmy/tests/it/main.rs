@@ -17,3 +17,4 @@ mod readme;
 mod served;
 mod together;
 mod workflow;
+mod workspace;
