@@ -41,10 +41,7 @@ fn labelled(number: u64, labels: &[&str]) -> Brief {
 
 fn cancelled(actions: &[Action]) -> Vec<(u64, &Outcome)> {
     let stopped = |action| match action {
-        &Action::Cancel {
-            ref key,
-            ref outcome,
-        } => Some((key.number, outcome)),
+        Action::Cancel { key, outcome } => Some((key.number, outcome)),
         _ => None,
     };
     actions.iter().filter_map(stopped).collect()
@@ -53,12 +50,12 @@ fn cancelled(actions: &[Action]) -> Vec<(u64, &Outcome)> {
 /// The attempt, the delay in milliseconds and the reason of every retry that was recorded.
 fn retries(actions: &[Action]) -> Vec<(u32, u64, &str)> {
     let retry = |action| match action {
-        &Action::Record(EventKind::RetryScheduled {
+        Action::Record(EventKind::RetryScheduled {
             attempt,
             delay_ms,
-            ref reason,
+            reason,
             ..
-        }) => Some((attempt, delay_ms, reason.as_str())),
+        }) => Some((*attempt, *delay_ms, reason.as_str())),
         _ => None,
     };
     actions.iter().filter_map(retry).collect()
