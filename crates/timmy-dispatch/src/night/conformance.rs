@@ -40,16 +40,16 @@ fn labelled(number: u64, labels: &[&str]) -> Brief {
 }
 
 fn cancelled(actions: &[Action]) -> Vec<(u64, &Outcome)> {
-    let stopped = |action| match action {
+    let found = actions.iter().filter_map(|action| match action {
         Action::Cancel { key, outcome } => Some((key.number, outcome)),
         _ => None,
-    };
-    actions.iter().filter_map(stopped).collect()
+    });
+    found.collect()
 }
 
 /// The attempt, the delay in milliseconds and the reason of every retry that was recorded.
 fn retries(actions: &[Action]) -> Vec<(u32, u64, &str)> {
-    let retry = |action| match action {
+    let found = actions.iter().filter_map(|action| match action {
         Action::Record(EventKind::RetryScheduled {
             attempt,
             delay_ms,
@@ -57,8 +57,8 @@ fn retries(actions: &[Action]) -> Vec<(u32, u64, &str)> {
             ..
         }) => Some((*attempt, *delay_ms, reason.as_str())),
         _ => None,
-    };
-    actions.iter().filter_map(retry).collect()
+    });
+    found.collect()
 }
 
 #[test]
