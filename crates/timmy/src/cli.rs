@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Doctor,
     /// Take one issue and turn it into one pull request.
     Sprint(SprintArguments),
+    /// Work through the night: sprints on every configured repository until it is told to stop.
+    Loop(LoopArguments),
     /// Explain an error code, or why an issue is or is not worked on.
     Explain {
         /// TIMMY-NNNN, owner/name#N, or #N.
@@ -212,6 +215,35 @@ pub(crate) struct SprintArguments {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) model: ModelArguments,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoopArguments {
+    /// Only these repositories; otherwise all that are configured. Can be given several times.
+    #[arg(long = "repo", value_name = "OWNER/NAME")]
+    pub(crate) repositories: Vec<RepoName>,
+    /// Attempts at once; otherwise night.slots of the configuration.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) slots: Option<u32>,
+    /// End when nothing is left to do.
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+    /// Begin nothing new after so many hours, and end when what runs is finished.
+    #[arg(long, conflicts_with = "until_idle", value_parser = hours)]
+    pub(crate) hours: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+}
+
+/// Hours, also parts of one: `7.5`.
+fn hours(text: &str) -> Result<Duration, String> {
+    let hours: f64 = text
+        .parse()
+        .map_err(|_| "give a number of hours, such as 7.5")?;
+    if !(hours > 0.0 && hours <= 1_000.0) {
+        return Err("more than 0 and at most 1000 hours".to_owned());
+    }
+    Ok(Duration::from_secs_f64(hours * 3_600.0))
 }
 
 #[derive(Debug, clap::Args)]

@@ -125,10 +125,10 @@ pub fn category(error: &ForgeError) -> Category {
             Category::InvalidTrackerConfig
         }
         ForgeError::Unauthorized(_) => Category::MissingTrackerSecret,
-        ForgeError::Unavailable { .. }
-        | ForgeError::UnknownOutcome { .. }
-        | ForgeError::Page { .. } => Category::TrackerRequest,
-        ForgeError::Malformed { .. } => Category::TrackerResponse,
+        ForgeError::Unavailable { .. } | ForgeError::UnknownOutcome { .. } => {
+            Category::TrackerRequest
+        }
+        ForgeError::Malformed { .. } | ForgeError::Page { .. } => Category::TrackerResponse,
         ForgeError::TooLarge { .. } => Category::TrackerPagination,
         ForgeError::RateLimited { .. } => Category::TrackerRateLimited,
         ForgeError::NotFound(_)

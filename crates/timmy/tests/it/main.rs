@@ -11,6 +11,7 @@ mod demo;
 mod edges;
 mod home;
 mod kill;
+mod night;
 mod pages;
 mod providers;
 mod readme;
