@@ -124,6 +124,12 @@ pub(crate) enum Command {
     Budget(BudgetArguments),
     /// Show which pull requests are merged together and why the others wait, or work them off.
     Queue(QueueArguments),
+    /// Check a WORKFLOW.md on this machine, and show every value in force.
+    Workflow {
+        /// The file. Otherwise WORKFLOW.md in this directory.
+        #[arg(value_name = "WORKFLOW.md")]
+        path: Option<PathBuf>,
+    },
     /// A clone, ports and a data directory for each of your agents; what lies on the disk.
     Workspace {
         #[command(subcommand)]

@@ -272,9 +272,13 @@ impl State {
             ..
         }) = &hold
         {
-            self.timers.insert((*due, key));
+            self.timers.insert((*due, key.clone()));
         }
         self.note(repo.clone(), brief.clone(), hold);
+        let known = self.known.get(&key);
+        if let Some(reason) = known.and_then(|known| known.excluded.clone()) {
+            self.not_wanted(&key, &reason);
+        }
         true
     }
 

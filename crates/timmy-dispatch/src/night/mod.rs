@@ -218,3 +218,6 @@ fn finished(state: &State, actions: &[Action]) -> Option<String> {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod conformance;

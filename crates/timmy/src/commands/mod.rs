@@ -17,6 +17,7 @@ mod runs;
 mod sprint;
 mod telling;
 mod work;
+mod workflow;
 mod workspace;
 
 use clap::CommandFactory;
@@ -47,6 +48,9 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     if let Command::Init(arguments) = &cli.command {
         return init::run(&Host::before_settings(cli)?, arguments).await;
     }
+    if let Command::Workflow { path } = &cli.command {
+        return workflow::run(cli.json, path.as_deref());
+    }
     let host = Host::new(cli)?;
     match &cli.command {
         Command::Doctor => doctor::run(&host).await,
@@ -68,7 +72,10 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Demo(arguments) => demo::run(&host, arguments).await,
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
-        Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
+
+        Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
+            Ok(ExitStatus::Success)
+        }
     }
 }
 
