@@ -76,6 +76,7 @@ pub(super) fn tell(kind: &EventKind) -> String {
         EventKind::WorkCollected { commit: None, .. } => "nothing was changed".to_owned(),
         EventKind::WorkCollected {
             commit: Some(commit),
+            ..
         } => {
             format!("took over the work as {}", commit.short())
         }

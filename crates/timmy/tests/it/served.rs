@@ -1,5 +1,6 @@
 //! A forge that outlives the program under test: the embedded one, served by the test, with faults.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -106,13 +107,22 @@ impl Served {
 
     /// Settings of this forge, with whatever lies in the home's token file and this check.
     pub(crate) fn configure(&self, home: &Home, check: &str, more: &str) {
+        self.configure_at(home, &self.server.url(), check, more);
+    }
+
+    /// The same, for a forge that is reached at another address.
+    pub(crate) fn configure_at(&self, home: &Home, url: &str, check: &str, more: &str) {
         home.configure(&format!(
-            "[forge]\nkind = \"gitea\"\nurl = \"{}\"\nuser = \"timmy\"\n\
+            "[forge]\nkind = \"gitea\"\nurl = \"{url}\"\nuser = \"timmy\"\n\
              token = {{ file = \"{}\" }}\nrepositories = [\"{REPO}\"]\n\
              [repository.\"{REPO}\"]\ncheck = \"{check}\"\n{more}",
-            self.server.url(),
             home.beside("token").display()
         ));
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     pub(crate) async fn archive(&self) {
