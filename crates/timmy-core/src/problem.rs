@@ -8,6 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -21,6 +22,12 @@ impl Code {
     #[must_use]
     pub const fn new(number: u16) -> Self {
         Self(number)
+    }
+
+    /// Its number. The first two digits of four name the part that reports it.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
     }
 }
 
@@ -105,6 +112,9 @@ pub struct Problem {
     /// What to do about it, naming the setting or the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
+    /// When it will be over, where that is known: a quota's reset, the end of a budget's day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// How the program ends when nobody handles this.
     pub exit: ExitStatus,
 }
@@ -118,6 +128,7 @@ impl Problem {
             what: what.into(),
             place: None,
             fix: None,
+            until: None,
             exit,
         }
     }
@@ -133,6 +144,13 @@ impl Problem {
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
+        self
+    }
+
+    /// The same, with when it will be over.
+    #[must_use]
+    pub fn until(mut self, time: Option<Timestamp>) -> Self {
+        self.until = time;
         self
     }
 }

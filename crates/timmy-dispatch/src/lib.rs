@@ -16,6 +16,7 @@
 pub mod attempt;
 mod error;
 pub mod evidence;
+pub mod night;
 pub mod policy;
 pub mod results;
 pub mod selection;

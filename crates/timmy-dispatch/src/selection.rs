@@ -50,6 +50,30 @@ impl Default for SelectionSettings {
     }
 }
 
+/// The part of an issue that the rules read which need nothing looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Its title.
+    pub title: &'a str,
+    /// The names of its labels.
+    pub labels: &'a [String],
+    /// The logins of those it is assigned to.
+    pub assignees: &'a [String],
+    /// Whether it is open.
+    pub state: IssueState,
+}
+
+impl<'a> From<&'a Issue> for Subject<'a> {
+    fn from(issue: &'a Issue) -> Self {
+        Self {
+            title: &issue.title,
+            labels: &issue.labels,
+            assignees: &issue.assignees,
+            state: issue.state,
+        }
+    }
+}
+
 /// A blocker of an issue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Blocker {
@@ -110,24 +134,9 @@ impl Answer {
 /// Asks every rule about an issue, in the order in which they are told to people.
 #[must_use]
 pub fn judge(candidate: &Candidate, settings: &SelectionSettings, own_login: &str) -> Vec<Answer> {
-    let issue = &candidate.issue;
-    vec![
-        Answer::of("open", closed(issue), "it is open"),
-        Answer::of(
-            "kind",
-            excluded_kind(issue, settings),
-            "it is neither epic nor study",
-        ),
-        Answer::of(
-            "labels",
-            missing_labels(issue, settings),
-            "it has the labels asked for",
-        ),
-        Answer::of(
-            "assignee",
-            assigned(issue, own_login),
-            "nobody else is assigned",
-        ),
+    let subject = Subject::from(&candidate.issue);
+    let mut answers = judge_subject(subject, settings, own_login).to_vec();
+    answers.extend([
         Answer::of(
             "pull request",
             pull(&candidate.past),
@@ -140,6 +149,34 @@ pub fn judge(candidate: &Candidate, settings: &SelectionSettings, own_login: &st
         ),
         blocked(candidate),
         Answer::of("claim", candidate.claim.clone(), "nobody works on it"),
+    ]);
+    answers
+}
+
+/// Asks the rules that need nothing looked up, in the same order.
+#[must_use]
+pub fn judge_subject(
+    subject: Subject<'_>,
+    settings: &SelectionSettings,
+    own_login: &str,
+) -> [Answer; 4] {
+    [
+        Answer::of("open", closed(subject), "it is open"),
+        Answer::of(
+            "kind",
+            excluded_kind(subject, settings),
+            "it is neither epic nor study",
+        ),
+        Answer::of(
+            "labels",
+            missing_labels(subject, settings),
+            "it has the labels asked for",
+        ),
+        Answer::of(
+            "assignee",
+            assigned(subject, own_login),
+            "nobody else is assigned",
+        ),
     ]
 }
 
@@ -163,10 +200,12 @@ pub fn passed_over(issue: IssueNumber, answers: &[Answer]) -> Option<PassedOver>
 
 /// Puts issues in the order in which they are worked on: by priority label, then the oldest first.
 pub fn order(issues: &mut [Issue], settings: &SelectionSettings) {
-    issues.sort_by_key(|issue| (priority(issue, settings), issue.number));
+    issues.sort_by_key(|issue| (tier(issue.into(), settings), issue.number));
 }
 
-fn priority(issue: &Issue, settings: &SelectionSettings) -> usize {
+/// The tier of an issue, 0 for the most urgent one.
+#[must_use]
+pub fn tier(issue: Subject<'_>, settings: &SelectionSettings) -> usize {
     const UNLABELLED: usize = 2;
     let rank = |wanted: &String| issue.labels.iter().any(|label| is_label(label, wanted));
     let ranked = settings.priority_labels.iter().position(rank);
@@ -184,14 +223,14 @@ fn is_label(label: &str, word: &str) -> bool {
     label.eq_ignore_ascii_case(word) || last.eq_ignore_ascii_case(word)
 }
 
-fn closed(issue: &Issue) -> Option<String> {
+fn closed(issue: Subject<'_>) -> Option<String> {
     match issue.state {
         IssueState::Open => None,
         IssueState::Closed => Some("it is closed".to_owned()),
     }
 }
 
-fn excluded_kind(issue: &Issue, settings: &SelectionSettings) -> Option<String> {
+fn excluded_kind(issue: Subject<'_>, settings: &SelectionSettings) -> Option<String> {
     let excluded = |label: &&String| {
         settings
             .exclude_labels
@@ -204,7 +243,7 @@ fn excluded_kind(issue: &Issue, settings: &SelectionSettings) -> Option<String> 
     let word = settings
         .exclude_titles
         .iter()
-        .find(|word| titled(&issue.title, word))?;
+        .find(|word| titled(issue.title, word))?;
     Some(format!("its title marks it as `{word}`"))
 }
 
@@ -219,13 +258,13 @@ fn titled(title: &str, word: &str) -> bool {
     bracketed || rest.trim_start().starts_with(':') || rest.starts_with(" - ")
 }
 
-fn missing_labels(issue: &Issue, settings: &SelectionSettings) -> Option<String> {
+fn missing_labels(issue: Subject<'_>, settings: &SelectionSettings) -> Option<String> {
     let has = |wanted: &&String| issue.labels.iter().any(|label| label == *wanted);
     let missing = settings.require_labels.iter().find(|wanted| !has(wanted))?;
     Some(format!("it lacks the label `{missing}`"))
 }
 
-fn assigned(issue: &Issue, own_login: &str) -> Option<String> {
+fn assigned(issue: Subject<'_>, own_login: &str) -> Option<String> {
     let others = |name: &&String| !name.eq_ignore_ascii_case(own_login);
     let other = issue.assignees.iter().find(others)?;
     Some(format!("it is assigned to {}", text::clean_line(other)))

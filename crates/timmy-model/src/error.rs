@@ -152,6 +152,13 @@ impl ModelError {
         }
     }
 
+    fn over_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Quota { resets_at, .. } => *resets_at,
+            _ => None,
+        }
+    }
+
     fn exit(&self) -> ExitStatus {
         match self {
             Self::Unreachable(_) | Self::Transient { .. } | Self::CutOff(_) | Self::TooSlow(_) => {
@@ -221,6 +228,7 @@ impl Coded for ModelError {
                 failure.provider, failure.place
             ))
             .fix(self.fix())
+            .until(self.over_at())
     }
 }
 
@@ -306,4 +314,5 @@ fn exhausted(failures: &[ModelError], retry_at: Option<Timestamp>) -> Problem {
     Problem::new(Code::new(619), exit, "no provider can answer")
         .at(all.join("; "))
         .fix(fix)
+        .until(retry_at)
 }

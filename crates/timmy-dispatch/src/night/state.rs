@@ -1,0 +1,504 @@
+//! What the core knows.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use timmy_core::EventKind;
+use timmy_core::IssueNumber;
+use timmy_core::ObjectName;
+use timmy_core::Problem;
+use timmy_core::RepoName;
+
+use super::action::Action;
+use super::action::Purpose;
+use super::brief::Brief;
+use super::brief::IssueKey;
+use super::brief::Rank;
+use super::input::Stop;
+use super::settings::Settings;
+use super::settings::Until;
+
+/// Later than anything.
+pub(super) const NEVER: Duration = Duration::MAX;
+
+/// Everything the core knows. Changed by [`super::Night`] alone.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(super) now: Duration,
+    pub(super) settings: Settings,
+    pub(super) repositories: BTreeMap<RepoName, Repository>,
+    pub(super) known: BTreeMap<IssueKey, Known>,
+    /// What could start, in the order of work.
+    pub(super) ready: BTreeSet<(Rank, IssueKey)>,
+    /// Holds that end at a time.
+    pub(super) timers: BTreeSet<(Duration, IssueKey)>,
+    /// Holds that end with a change.
+    pub(super) frozen: BTreeSet<IssueKey>,
+    /// Issues whose own pull request has feedback, and that pull request.
+    pub(super) answers: BTreeMap<IssueKey, IssueNumber>,
+    pub(super) running: BTreeMap<IssueKey, Running>,
+    pub(super) pauses: BTreeMap<Scope, Pause>,
+    pub(super) stop: Option<Stop>,
+    pub(super) finished: bool,
+    /// What has to be said because of the last input.
+    pub(super) notices: Vec<EventKind>,
+}
+
+/// A repository.
+#[derive(Debug, Clone)]
+pub(super) struct Repository {
+    pub(super) next_list: Duration,
+    pub(super) next_full: Duration,
+    pub(super) listing: bool,
+    /// Something changed while a list was on its way.
+    pub(super) woken: bool,
+    pub(super) listed: bool,
+    pub(super) failures: u32,
+    pub(super) base: Option<ObjectName>,
+    pub(super) attend_due: Duration,
+    pub(super) attending: bool,
+    pub(super) merge_due: bool,
+    pub(super) merging: bool,
+}
+
+impl Default for Repository {
+    fn default() -> Self {
+        Self {
+            next_list: Duration::ZERO,
+            next_full: Duration::ZERO,
+            listing: false,
+            woken: false,
+            listed: false,
+            failures: 0,
+            base: None,
+            attend_due: NEVER,
+            attending: false,
+            merge_due: false,
+            merging: false,
+        }
+    }
+}
+
+/// An open issue.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) brief: Brief,
+    /// The rule that leaves it out, as a sentence.
+    pub(super) excluded: Option<String>,
+    pub(super) hold: Option<Hold>,
+}
+
+/// Why an issue waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub(super) reason: String,
+    pub(super) release: Release,
+    /// The number of the attempt that will be made, when it is a retry.
+    pub(super) retry: Option<u32>,
+}
+
+/// What ends a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    At(Duration),
+    IssueChanges,
+    RepositoryChanges,
+}
+
+/// An attempt that was started.
+#[derive(Debug, Clone)]
+pub(super) struct Running {
+    pub(super) stage: Stage,
+    pub(super) purpose: Purpose,
+    pub(super) since: Duration,
+    pub(super) heard: Duration,
+    pub(super) patience: Duration,
+    pub(super) state: String,
+    pub(super) files: BTreeSet<String>,
+    /// Why it is not wanted any more.
+    pub(super) unwanted: Option<String>,
+}
+
+/// How far an attempt is, as the core sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its claim is being won.
+    Starting,
+    /// It works.
+    Working,
+    /// It was told to stop.
+    Stopping,
+}
+
+/// Something that new attempts depend on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// The forge.
+    Forge,
+    /// Every model provider.
+    Models,
+    /// Money and tokens.
+    Budget,
+    /// Room for workspaces.
+    Disk,
+    /// Log and books.
+    Database,
+    /// Isolation of commands.
+    Sandbox,
+    /// The operator's settings.
+    Settings,
+    /// One repository.
+    Repository(RepoName),
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Forge => f.write_str("forge"),
+            Self::Models => f.write_str("models"),
+            Self::Budget => f.write_str("budget"),
+            Self::Disk => f.write_str("disk"),
+            Self::Database => f.write_str("database"),
+            Self::Sandbox => f.write_str("sandbox"),
+            Self::Settings => f.write_str("settings"),
+            Self::Repository(repo) => write!(f, "{repo}"),
+        }
+    }
+}
+
+/// What keeps attempts from starting. Once its time is over, one attempt is let through; how that
+/// ends decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Why.
+    pub problem: Problem,
+    /// Until when nothing starts.
+    pub until: Duration,
+    pub(super) step: u32,
+    pub(super) trial: Option<IssueKey>,
+}
+
+/// The claim states of the Symphony specification (section 7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimState {
+    /// Neither running nor waiting for another attempt.
+    Unclaimed,
+    /// Reserved: its claim is being won or given back.
+    Claimed,
+    /// A worker is at it.
+    Running,
+    /// Another attempt will be made.
+    RetryQueued {
+        /// Its number.
+        attempt: u32,
+        /// When.
+        due: Duration,
+        /// Why.
+        reason: String,
+    },
+    /// It is not worked on, for this reason.
+    Released {
+        /// The reason, as a sentence.
+        reason: String,
+    },
+}
+
+/// What runs and what waits, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Attempts that run.
+    pub running: Vec<Row>,
+    /// Issues that are tried again later.
+    pub retries: Vec<Row>,
+    /// Issues that could start.
+    pub ready: usize,
+    /// What is held back, and why.
+    pub pauses: Vec<(String, Problem)>,
+}
+
+/// One issue of a [`Snapshot`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The issue.
+    pub issue: IssueKey,
+    /// The number of the attempt that waits; none while one runs.
+    pub attempt: Option<u32>,
+    /// Since when it runs, or when it is tried again, in seconds of the loop's clock.
+    pub at_s: u64,
+    /// Why it waits; empty while it runs.
+    pub reason: String,
+}
+
+impl State {
+    pub(super) fn new(settings: Settings) -> Self {
+        let named = settings.repositories.iter().cloned();
+        let repositories = named.map(|repo| (repo, Repository::default())).collect();
+        Self {
+            now: Duration::ZERO,
+            settings,
+            repositories,
+            known: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            frozen: BTreeSet::new(),
+            answers: BTreeMap::new(),
+            running: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            stop: None,
+            finished: false,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Where an issue stands, in the terms of the Symphony specification.
+    #[must_use]
+    pub fn claim_state(&self, key: &IssueKey) -> ClaimState {
+        if let Some(running) = self.running.get(key) {
+            return match running.stage {
+                Stage::Starting | Stage::Stopping => ClaimState::Claimed,
+                Stage::Working => ClaimState::Running,
+            };
+        }
+        let Some(known) = self.known.get(key) else {
+            let reason = "it is not among the open issues".to_owned();
+            return ClaimState::Released { reason };
+        };
+        if let Some(reason) = known.excluded.clone() {
+            return ClaimState::Released { reason };
+        }
+        match known.hold.clone() {
+            None => ClaimState::Unclaimed,
+            Some(Hold {
+                reason,
+                release: Release::At(due),
+                retry: Some(attempt),
+            }) => ClaimState::RetryQueued {
+                attempt,
+                due,
+                reason,
+            },
+            Some(Hold { reason, .. }) => ClaimState::Released { reason },
+        }
+    }
+
+    /// Why an issue runs, waits or is left out, as a sentence.
+    #[must_use]
+    pub fn standing(&self, key: &IssueKey) -> String {
+        match self.claim_state(key) {
+            ClaimState::Claimed => "its claim is being won or given back".to_owned(),
+            ClaimState::Running => "an attempt runs".to_owned(),
+            ClaimState::RetryQueued { reason, .. } | ClaimState::Released { reason } => reason,
+            ClaimState::Unclaimed => self.waits_for(key),
+        }
+    }
+
+    fn waits_for(&self, key: &IssueKey) -> String {
+        let pause = self.pauses.iter().find(|(scope, _)| match scope {
+            Scope::Repository(repo) => *repo == key.repo,
+            _ => true,
+        });
+        if let Some((scope, pause)) = pause {
+            return format!("{scope} is paused: {}", pause.problem.what);
+        }
+        if self.is_ending() {
+            return "the loop ends".to_owned();
+        }
+        let mut room = self.room();
+        if room.is_full() {
+            return "every slot is taken".to_owned();
+        }
+        match room.obstacle(self, key) {
+            Some(obstacle) => obstacle,
+            None => "it is next".to_owned(),
+        }
+    }
+
+    /// What runs and what waits.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let running = self.running.iter().map(|(key, running)| Row {
+            issue: key.clone(),
+            attempt: None,
+            at_s: running.since.as_secs(),
+            reason: String::new(),
+        });
+        let retries = self.timers.iter().filter_map(|(due, key)| {
+            let hold = self.known.get(key)?.hold.as_ref()?;
+            Some(Row {
+                issue: key.clone(),
+                attempt: Some(hold.retry?),
+                at_s: due.as_secs(),
+                reason: hold.reason.clone(),
+            })
+        });
+        let pauses = self.pauses.iter();
+        Snapshot {
+            running: running.collect(),
+            retries: retries.collect(),
+            ready: self.ready.len(),
+            pauses: pauses
+                .map(|(scope, pause)| (scope.to_string(), pause.problem.clone()))
+                .collect(),
+        }
+    }
+
+    /// When a tick could next change something; none when only the world can.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Duration> {
+        let mut times: Vec<Duration> = Vec::new();
+        times.extend(self.timers.first().map(|(due, _)| *due));
+        for repository in self.repositories.values() {
+            if !repository.listing {
+                times.push(repository.next_list);
+            }
+            if !repository.attending && repository.listed {
+                times.push(repository.attend_due);
+            }
+        }
+        for running in self.running.values() {
+            if running.stage != Stage::Stopping && !running.patience.is_zero() {
+                let just_after = Duration::from_millis(1);
+                times.push(running.heard.saturating_add(running.patience + just_after));
+            }
+        }
+        let held_back = self.pauses.values().filter(|pause| pause.until > self.now);
+        times.extend(held_back.map(|pause| pause.until));
+        if let Until::Time(end) = self.settings.until {
+            times.push(end.max(self.now));
+        }
+        times.into_iter().filter(|time| *time != NEVER).min()
+    }
+
+    /// How many attempts run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Whether the loop is over.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The issues that are known to be open.
+    pub fn issues(&self) -> impl Iterator<Item = &IssueKey> {
+        self.known.keys()
+    }
+
+    pub(super) fn is_paused(&self, repo: &RepoName) -> bool {
+        self.pauses.iter().any(|(scope, pause)| match scope {
+            Scope::Repository(paused) => paused == repo && pause.until > self.now,
+            Scope::Forge | Scope::Disk | Scope::Database | Scope::Sandbox => pause.until > self.now,
+            Scope::Models | Scope::Budget | Scope::Settings => false,
+        })
+    }
+
+    pub(super) fn may_start(&self, key: &IssueKey) -> bool {
+        let repository = Scope::Repository(key.repo.clone());
+        !self.running.contains_key(key)
+            && self.repositories.contains_key(&key.repo)
+            && !self.pauses.contains_key(&repository)
+    }
+
+    /// Whether nothing new is to begin.
+    pub(super) fn is_ending(&self) -> bool {
+        let time_is_over = match self.settings.until {
+            Until::Time(end) => self.now >= end,
+            Until::Forever | Until::Idle => false,
+        };
+        self.stop.is_some() || self.finished || time_is_over
+    }
+
+    /// Whether nothing is left that could start before something changes.
+    pub(super) fn is_idle(&self) -> bool {
+        let looked_at = |repository: &Repository| {
+            repository.listed
+                && !repository.listing
+                && !repository.attending
+                && !repository.merging
+                && !repository.merge_due
+                && repository.attend_due > self.now
+        };
+        let retries = self.timers.iter().any(|(_, key)| {
+            let hold = self.known.get(key).and_then(|known| known.hold.as_ref());
+            hold.is_some_and(|hold| hold.retry.is_some())
+        });
+        let nothing_waits = self.ready.is_empty() && self.answers.is_empty() && !retries;
+        let long = Duration::from_secs(60);
+        let mut pauses = self.pauses.values();
+        let held_back = pauses.any(|pause| pause.until.saturating_sub(self.now) > long);
+        self.running.is_empty()
+            && (held_back || nothing_waits)
+            && (held_back || self.repositories.values().all(looked_at))
+    }
+
+    pub(super) fn state_of(&self, key: &IssueKey) -> String {
+        match self.known.get(key).map(|known| known.brief.state) {
+            Some(timmy_forge::IssueState::Closed) => "closed".to_owned(),
+            Some(timmy_forge::IssueState::Open) | None => "open".to_owned(),
+        }
+    }
+
+    pub(super) fn files_of(&self, key: &IssueKey) -> BTreeSet<String> {
+        let known = self.known.get(key);
+        known.map(|k| k.brief.files.clone()).unwrap_or_default()
+    }
+
+    /// Marks what was decided, so that it is not decided again.
+    pub(super) fn undertake(&mut self, action: &Action) {
+        match action {
+            Action::Record(_) => {}
+            Action::List { repo, .. } => {
+                if let Some(repository) = self.repositories.get_mut(repo) {
+                    repository.listing = true;
+                    repository.woken = false;
+                }
+            }
+            Action::Start { key, purpose } => self.begin(key, *purpose),
+            Action::Cancel { key, .. } => {
+                if let Some(running) = self.running.get_mut(key) {
+                    running.stage = Stage::Stopping;
+                }
+            }
+            Action::Attend { repo } => {
+                if let Some(repository) = self.repositories.get_mut(repo) {
+                    repository.attending = true;
+                }
+            }
+            Action::MergeTurn { repo } => {
+                if let Some(repository) = self.repositories.get_mut(repo) {
+                    repository.merging = true;
+                    repository.merge_due = false;
+                }
+            }
+            Action::Finish { .. } => self.finished = true,
+        }
+    }
+
+    fn begin(&mut self, key: &IssueKey, purpose: Purpose) {
+        let running = Running {
+            stage: Stage::Starting,
+            purpose,
+            since: self.now,
+            heard: self.now,
+            patience: self.settings.stall,
+            state: self.state_of(key),
+            files: self.files_of(key),
+            unwanted: None,
+        };
+        self.running.insert(key.clone(), running);
+        self.answers.remove(key);
+        if let Some(known) = self.known.get(key) {
+            let rank = known.brief.rank(&self.settings.selection);
+            self.ready.remove(&(rank, key.clone()));
+        }
+        for pause in self.pauses.values_mut() {
+            if pause.until <= self.now && pause.trial.is_none() {
+                pause.trial = Some(key.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,359 @@
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use timmy_core::Code;
+use timmy_core::EventKind;
+use timmy_core::ExitStatus;
+use timmy_core::Problem;
+use timmy_core::RepoName;
+use timmy_forge::IssueState;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) fn repo() -> RepoName {
+    "operator/project".parse().unwrap()
+}
+
+pub(super) fn key(number: u64) -> IssueKey {
+    IssueKey {
+        repo: repo(),
+        number,
+    }
+}
+
+pub(super) fn brief(number: u64) -> Brief {
+    Brief {
+        number,
+        title: format!("Issue {number}"),
+        labels: Vec::new(),
+        assignees: Vec::new(),
+        state: IssueState::Open,
+        created: Timestamp::UNIX_EPOCH,
+        updated: Timestamp::UNIX_EPOCH,
+        score: None,
+        files: BTreeSet::new(),
+    }
+}
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        repositories: vec![repo()],
+        ..Settings::default()
+    }
+}
+
+pub(super) fn listed(briefs: Vec<Brief>) -> Input {
+    Input::Listed {
+        repo: repo(),
+        listing: Listing {
+            extent: Extent::Everything,
+            issues: briefs,
+            pulls_changed: false,
+            base: None,
+        },
+    }
+}
+
+pub(super) fn ended(number: u64, outcome: Outcome, failed_attempts: u32) -> Input {
+    Input::Ended {
+        key: key(number),
+        ended: Ended {
+            outcome,
+            failed_attempts,
+            fingerprint: None,
+            lasts: None,
+        },
+    }
+}
+
+pub(super) fn started(actions: &[Action]) -> Vec<u64> {
+    let number = |action: &Action| match action {
+        Action::Start { key, .. } => Some(key.number),
+        _ => None,
+    };
+    actions.iter().filter_map(number).collect()
+}
+
+fn failed(code: u16, exit: ExitStatus) -> Outcome {
+    Outcome::Failed {
+        problem: Problem::new(Code::new(code), exit, "it failed"),
+    }
+}
+
+fn cancelled() -> Outcome {
+    Outcome::Cancelled {
+        reason: String::new(),
+    }
+}
+
+fn said(actions: &[Action]) -> Vec<&EventKind> {
+    let mut events = Vec::new();
+    for action in actions {
+        if let Action::Record(kind) = action {
+            events.push(kind);
+        }
+    }
+    events
+}
+
+#[test]
+fn a_night_begins_with_a_list_and_starts_what_fits() {
+    let mut night = Night::new(settings());
+    let first = night.handle(Duration::ZERO, &Input::Tick);
+    let list = Action::List {
+        repo: repo(),
+        extent: Extent::Everything,
+    };
+    assert_eq!(vec![list], first);
+    assert_eq!(Vec::<Action>::new(), night.handle(SECOND, &Input::Tick));
+    let actions = night.handle(SECOND, &listed(vec![brief(1), brief(2), brief(3)]));
+    assert_eq!(vec![1, 2], started(&actions));
+    assert_eq!("every slot is taken", night.state().standing(&key(3)));
+}
+
+#[test]
+fn the_order_is_tier_then_score_then_age() {
+    let mut urgent = brief(9);
+    urgent.labels = vec!["P0".to_owned()];
+    let mut scored = brief(8);
+    scored.score = Some(5);
+    let mut night = Night::new(Settings {
+        slots: 4,
+        per_repository: 4,
+        ..settings()
+    });
+    let actions = night.handle(SECOND, &listed(vec![brief(2), brief(1), scored, urgent]));
+    assert_eq!(vec![9, 8, 1, 2], started(&actions));
+}
+
+#[test]
+fn issues_that_name_the_same_file_are_kept_apart() {
+    let naming = |number, text| Brief {
+        files: overlap::mentions(text),
+        ..brief(number)
+    };
+    let mut night = Night::new(settings());
+    let issues = vec![
+        naming(1, "src/lib.rs"),
+        naming(2, "lib.rs"),
+        naming(3, "src/main.rs"),
+    ];
+    let actions = night.handle(SECOND, &listed(issues));
+    assert_eq!(vec![1, 3], started(&actions));
+    let actions = night.handle(SECOND, &ended(3, Outcome::ClaimLost, 0));
+    assert_eq!(Vec::<u64>::new(), started(&actions));
+    let standing = night.state().standing(&key(2));
+    assert_eq!("it names lib.rs, which #1 works on", standing);
+    let actions = night.handle(SECOND, &ended(1, Outcome::ClaimLost, 0));
+    assert_eq!(vec![2], started(&actions));
+}
+
+#[test]
+fn a_spent_quota_stops_everybody_until_its_time_and_then_lets_one_through() {
+    let mut night = Night::new(settings());
+    night.handle(SECOND, &listed(vec![brief(1), brief(2), brief(3)]));
+    let quota = |number, lasts| Input::Ended {
+        key: key(number),
+        ended: Ended {
+            outcome: failed(603, ExitStatus::Later),
+            failed_attempts: 0,
+            fingerprint: None,
+            lasts,
+        },
+    };
+    let hour = Duration::from_secs(3_600);
+    let actions = night.handle(2 * SECOND, &quota(1, Some(hour)));
+    assert_eq!(Vec::<u64>::new(), started(&actions));
+    assert_eq!(1, said(&actions).len(), "{actions:?}");
+    let actions = night.handle(3 * SECOND, &quota(2, Some(hour)));
+    assert_eq!(0, said(&actions).len(), "{actions:?}");
+    let actions = night.handle(hour, &Input::Tick);
+    assert_eq!(Vec::<u64>::new(), started(&actions));
+    let over = hour + 4 * SECOND;
+    assert_eq!(vec![1], started(&night.handle(over, &Input::Tick)));
+    let actions = night.handle(over, &ended(1, Outcome::PullRequest { number: 7 }, 0));
+    let resumed = EventKind::DispatchResumed {
+        scope: "models".to_owned(),
+    };
+    assert_eq!(vec![&resumed], said(&actions));
+    assert_eq!(vec![2, 3], started(&actions));
+}
+
+#[test]
+fn a_poison_issue_waits_longer_each_time_and_is_then_left_alone() {
+    let mut night = Night::new(Settings {
+        slots: 1,
+        ..settings()
+    });
+    night.handle(SECOND, &listed(vec![brief(1), brief(2)]));
+    let mut at = SECOND;
+    for (attempt, wait) in [(1, 10), (2, 20)] {
+        let actions = night.handle(at, &ended(1, Outcome::NoChange, attempt));
+        let reason = "the last attempt ended: no change".to_owned();
+        let retry = EventKind::RetryScheduled {
+            repo: repo(),
+            issue: 1,
+            attempt: attempt + 1,
+            delay_ms: wait * 1_000,
+            reason,
+        };
+        assert_eq!(vec![&retry], said(&actions));
+        // The others have their turn meanwhile.
+        assert_eq!(vec![2], started(&actions));
+        at += Duration::from_secs(wait);
+        let actions = night.handle(at, &ended(2, cancelled(), 0));
+        assert_eq!(vec![1], started(&actions));
+    }
+    night.handle(at, &ended(1, Outcome::NoChange, 3));
+    let standing = night.state().standing(&key(1));
+    assert_eq!("3 attempts failed from the same beginnings", standing);
+    let changed = Brief {
+        title: "Issue 1, said better".to_owned(),
+        ..brief(1)
+    };
+    night.handle(at, &listed(vec![changed, brief(2)]));
+    let actions = night.handle(at, &ended(2, cancelled(), 0));
+    assert_eq!(vec![1], started(&actions));
+}
+
+#[test]
+fn a_loop_that_is_told_to_stop_finishes_what_runs() {
+    let mut night = Night::new(settings());
+    night.handle(SECOND, &listed(vec![brief(1), brief(2), brief(3)]));
+    assert_eq!(
+        Vec::<Action>::new(),
+        night.handle(SECOND, &Input::Stop(Stop::Drain))
+    );
+    night.handle(SECOND, &ended(1, Outcome::NoChange, 1));
+    let actions = night.handle(SECOND, &Input::Stop(Stop::Now));
+    assert!(
+        matches!(actions.as_slice(), [Action::Cancel { .. }]),
+        "{actions:?}"
+    );
+    let actions = night.handle(SECOND, &ended(2, cancelled(), 0));
+    assert!(
+        matches!(actions.as_slice(), [Action::Finish { .. }]),
+        "{actions:?}"
+    );
+}
+
+/// What a test does to a night.
+#[derive(Debug, Clone)]
+enum Deed {
+    Pass(u64),
+    List(Vec<u64>),
+    Fail,
+    Begin(usize),
+    End(usize, Outcome),
+    Decline(usize, Recheck),
+    Wake,
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let outcomes = prop_oneof![
+        Just(Outcome::NoChange),
+        Just(Outcome::PullRequest { number: 99 }),
+        Just(Outcome::ClaimLost),
+        Just(failed(603, ExitStatus::Later)),
+        Just(failed(501, ExitStatus::Unavailable)),
+        Just(failed(605, ExitStatus::Data)),
+    ];
+    let rechecks = prop_oneof![
+        Just(Recheck::After(Duration::from_secs(5))),
+        Just(Recheck::IssueChanges),
+        Just(Recheck::RepositoryChanges),
+    ];
+    let deed = prop_oneof![
+        (0_u64..400).prop_map(Deed::Pass),
+        prop::collection::vec(1_u64..9, 0..8).prop_map(Deed::List),
+        Just(Deed::Fail),
+        (0_usize..4).prop_map(Deed::Begin),
+        (0_usize..4, outcomes).prop_map(|(at, outcome)| Deed::End(at, outcome)),
+        (0_usize..4, rechecks).prop_map(|(at, recheck)| Deed::Decline(at, recheck)),
+        Just(Deed::Wake),
+    ];
+    prop::collection::vec(deed, 1..80)
+}
+
+/// The input of a deed; none when it does not fit what runs or is asked.
+fn input(deed: &Deed, running: &BTreeMap<u64, u32>, listing: bool) -> Option<Input> {
+    let nth = |at: &usize| running.keys().nth(*at).copied();
+    Some(match deed {
+        Deed::Pass(_) => Input::Tick,
+        Deed::List(numbers) if listing => {
+            let numbers: BTreeSet<u64> = numbers.iter().copied().collect();
+            listed(numbers.into_iter().map(brief).collect())
+        }
+        Deed::Fail if listing => Input::ListFailed {
+            repo: repo(),
+            problem: Problem::new(Code::new(501), ExitStatus::Unavailable, "away"),
+            lasts: None,
+        },
+        Deed::List(_) | Deed::Fail => return None,
+        Deed::Begin(at) => Input::Began { key: key(nth(at)?) },
+        Deed::End(at, outcome) => {
+            let number = nth(at)?;
+            ended(number, outcome.clone(), running[&number])
+        }
+        Deed::Decline(at, recheck) => Input::Declined {
+            key: key(nth(at)?),
+            declined: Declined {
+                reason: "a rule".to_owned(),
+                recheck: *recheck,
+            },
+        },
+        Deed::Wake => Input::Woken { repo: repo() },
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    // Whatever happens: no issue runs twice at once, no more run than there is room for, and the
+    // same is not asked twice while an answer is on its way.
+    #[test]
+    fn no_issue_runs_twice_and_no_slot_leaks(deeds in deeds()) {
+        let mut night = Night::new(settings());
+        let mut running: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut attempts: BTreeMap<u64, u32> = BTreeMap::new();
+        let (mut at, mut listing) = (Duration::ZERO, false);
+        for deed in deeds {
+            if let Deed::Pass(seconds) = deed {
+                at += Duration::from_secs(seconds);
+            }
+            let Some(input) = input(&deed, &running, listing) else { continue };
+            match &input {
+                Input::Ended { key, .. } | Input::Declined { key, .. } => {
+                    running.remove(&key.number);
+                }
+                Input::Listed { .. } | Input::ListFailed { .. } => listing = false,
+                _ => {}
+            }
+            for action in night.handle(at, &input) {
+                match action {
+                    Action::Start { key, .. } => {
+                        let attempt = attempts.entry(key.number).or_default();
+                        *attempt += 1;
+                        prop_assert_eq!(None, running.insert(key.number, *attempt));
+                    }
+                    Action::List { .. } => {
+                        prop_assert!(!listing);
+                        listing = true;
+                    }
+                    Action::Cancel { key, .. } => prop_assert!(running.contains_key(&key.number)),
+                    Action::Record(_) | Action::Attend { .. } | Action::MergeTurn { .. } => {}
+                    Action::Finish { .. } => prop_assert!(false, "it runs for ever"),
+                }
+            }
+            prop_assert_eq!(running.len(), night.state().running());
+            prop_assert!(running.len() <= 2);
+            for issue in night.state().issues() {
+                prop_assert!(!night.state().standing(issue).is_empty());
+            }
+        }
+    }
+}
