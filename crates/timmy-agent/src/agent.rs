@@ -8,6 +8,7 @@ use timmy_core::Clock;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::EventSink;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::Redactor;
 use timmy_core::RunId;
@@ -20,6 +21,7 @@ use timmy_model::Reply;
 use timmy_model::RouteError;
 use timmy_model::Router;
 use timmy_model::ToolCall;
+use timmy_store::Account;
 
 use crate::conversation::Conversation;
 use crate::error::AgentError;
@@ -52,6 +54,8 @@ const UNUSABLE: &str =
 pub struct Agent {
     /// The run it works for.
     pub run: RunId,
+    /// The issue it works on, if it is one of a forge; its calls are booked to it.
+    pub issue: Option<IssueName>,
     /// The cascade of models.
     pub router: Arc<Router>,
     /// What the model may ask for.
@@ -155,6 +159,10 @@ impl Agent {
 
     /// Asks the model, shortening the conversation when it is too long.
     async fn query(&self, progress: &mut Progress) -> Result<Reply, AgentError> {
+        let account = Account {
+            run: self.run.clone(),
+            issue: self.issue.clone(),
+        };
         loop {
             self.limits.allow_time(self.elapsed(progress))?;
             progress.calls += 1;
@@ -165,7 +173,7 @@ impl Agent {
             };
             let asked = self
                 .router
-                .call(&self.run, progress.calls, &request, self.events.as_ref())
+                .call(&account, progress.calls, &request, self.events.as_ref())
                 .await;
             match asked {
                 Ok(answer) => {

@@ -9,7 +9,7 @@ use timmy_core::Redactor;
 use timmy_core::text;
 
 /// The template. Placeholders are `{{name}}`; there is no other syntax.
-const TEMPLATE: &str = include_str!("../prompts/issue.md");
+pub const TEMPLATE: &str = include_str!("../prompts/issue.md");
 
 /// The most bytes of the repository's own instructions that are shown.
 pub const INSTRUCTIONS_BYTES: usize = 16 << 10;

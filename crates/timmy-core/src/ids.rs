@@ -163,6 +163,51 @@ impl fmt::Display for RepoName {
     }
 }
 
+/// One issue or pull request of one repository, `owner/name#7`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IssueName {
+    /// The repository.
+    pub repo: RepoName,
+    /// The number inside it.
+    pub number: IssueNumber,
+}
+
+impl FromStr for IssueName {
+    type Err = InvalidName;
+
+    fn from_str(value: &str) -> Result<Self, InvalidName> {
+        let invalid = || InvalidName::new(value, "an issue (owner/name#7)");
+        let (repo, number) = value.split_once('#').ok_or_else(invalid)?;
+        let plain = number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = number.parse().ok().filter(|_| plain);
+        Ok(Self {
+            repo: repo.parse()?,
+            number: number.ok_or_else(invalid)?,
+        })
+    }
+}
+
+impl TryFrom<String> for IssueName {
+    type Error = InvalidName;
+
+    fn try_from(value: String) -> Result<Self, InvalidName> {
+        value.parse()
+    }
+}
+
+impl From<IssueName> for String {
+    fn from(issue: IssueName) -> Self {
+        issue.to_string()
+    }
+}
+
+impl fmt::Display for IssueName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.repo, self.number)
+    }
+}
+
 /// The name of a git object: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -232,6 +277,25 @@ mod tests {
         }
         let repo: RepoName = "operator/night-shift".parse().unwrap();
         assert_eq!(("operator", "night-shift"), (repo.owner(), repo.name()));
+    }
+
+    #[test]
+    fn an_issue_name_reads_back() {
+        let issue: IssueName = "operator/night-shift#7".parse().unwrap();
+        assert_eq!(7, issue.number);
+        assert_eq!("operator/night-shift#7", issue.to_string());
+        for bad in [
+            "#7",
+            "a/b",
+            "a/b#",
+            "a/b#+7",
+            "a/b#-7",
+            "a/b#7#8",
+            "a#7",
+            "a/b#99999999999999999999",
+        ] {
+            assert!(bad.parse::<IssueName>().is_err(), "{bad} was accepted");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub use clock::SystemClock;
 pub use event::Event;
 pub use event::EventKind;
 pub use event::EventSink;
+pub use ids::IssueName;
 pub use ids::IssueNumber;
 pub use ids::ObjectName;
 pub use ids::RepoName;

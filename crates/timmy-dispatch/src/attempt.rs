@@ -26,7 +26,7 @@ use crate::policy::FailedCheck;
 pub struct Attempt {
     start: Option<Start>,
     prompted: bool,
-    agent: Option<String>,
+    agent: Option<(String, u32)>,
     work: Option<Work>,
     refused: bool,
     receipt: Option<Receipt>,
@@ -138,7 +138,9 @@ impl Attempt {
                 });
             }
             EventKind::PromptBuilt { .. } => self.prompted = true,
-            EventKind::AgentFinished { summary, .. } => self.agent = Some(summary.clone()),
+            EventKind::AgentFinished { summary, steps, .. } => {
+                self.agent = Some((summary.clone(), *steps));
+            }
             EventKind::WorkCollected {
                 commit,
                 title,
@@ -245,7 +247,13 @@ impl Attempt {
     /// The agent's own account; empty until it ends. Not evidence.
     #[must_use]
     pub fn account(&self) -> &str {
-        self.agent.as_deref().unwrap_or_default()
+        self.agent.as_ref().map_or("", |(account, _)| account)
+    }
+
+    /// Steps the agent took.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.agent.as_ref().map_or(0, |(_, steps)| *steps)
     }
 
     /// What the agent left, once that was taken over.

@@ -93,6 +93,22 @@ impl Evidence<'_> {
         body
     }
 
+    /// The comment on the pull request whose feedback was answered.
+    #[must_use]
+    pub fn reply(&self, proposed: Option<&str>) -> String {
+        let commit = self.receipt.commit.short();
+        let mut body = format!(
+            "The remarks were answered with commit `{commit}`. {}\n",
+            self.verdict()
+        );
+        if let Some(proposed) = proposed {
+            body.push_str("\nThe agent asks or adds:\n\n");
+            body.push_str(&quote(proposed));
+        }
+        body.push_str(&format!("\n<!-- {} -->\n", marker(self.run)));
+        body
+    }
+
     /// One sentence that can be checked.
     fn verdict(&self) -> String {
         let command = code(&self.receipt.command);

@@ -24,11 +24,16 @@ mod sprint;
 pub mod workflow;
 
 pub use error::SprintError;
+pub use sprint::Attempted;
 pub use sprint::Choice;
+pub use sprint::Declined;
 pub use sprint::Desk;
 pub use sprint::Explanation;
+pub use sprint::Observer;
+pub use sprint::Order;
 pub use sprint::Settings;
 pub use sprint::Sprint;
 pub use sprint::SprintReport;
 pub use sprint::SprintRequest;
 pub use sprint::Verification;
+pub use sprint::Wish;

@@ -24,8 +24,11 @@ pub struct SelectionSettings {
     pub exclude_titles: Vec<String>,
     /// Labels from the most urgent to the least. An issue without any comes after the second.
     pub priority_labels: Vec<String>,
-    /// Attempts without a pull request after which an issue waits for a person.
+    /// Attempts from the same text, base, model and prompt after which an issue is left alone until
+    /// one of them changes.
     pub attempts: u32,
+    /// Attempts from whatever beginnings after which an issue waits for a person.
+    pub attempts_in_all: u32,
 }
 
 impl Default for SelectionSettings {
@@ -46,6 +49,7 @@ impl Default for SelectionSettings {
             exclude_titles: words(&["epic", "study", "wip"]),
             priority_labels: words(&["P0", "P1", "P2", "P3"]),
             attempts: 3,
+            attempts_in_all: 12,
         }
     }
 }
@@ -92,8 +96,10 @@ pub struct Past {
     pub refused_pull: Option<IssueNumber>,
     /// A pull request for the issue that was merged.
     pub merged_pull: Option<IssueNumber>,
-    /// Runs that ended without a pull request and said something about the issue.
+    /// Runs that began from the same text, base, model and prompt and ended without a pull request.
     pub failed_attempts: u32,
+    /// All runs that ended without one and said something about the issue.
+    pub failed_in_all: u32,
 }
 
 /// An issue and everything the rules ask about it.
@@ -180,13 +186,16 @@ pub fn judge_subject(
     ]
 }
 
+/// The first rule that failed.
+#[must_use]
+pub fn first_failure(answers: &[Answer]) -> Option<&Answer> {
+    answers.iter().find(|answer| answer.passed == Some(false))
+}
+
 /// The first rule that failed, as a sentence.
 #[must_use]
 pub fn failure(answers: &[Answer]) -> Option<&str> {
-    answers
-        .iter()
-        .find(|answer| answer.passed == Some(false))
-        .map(|a| a.finding.as_str())
+    first_failure(answers).map(|answer| answer.finding.as_str())
 }
 
 /// The answer for an issue that was not chosen.
@@ -284,9 +293,16 @@ fn pull(past: &Past) -> Option<String> {
 }
 
 fn tried_too_often(past: &Past, settings: &SelectionSettings) -> Option<String> {
+    if past.failed_in_all >= settings.attempts_in_all {
+        return Some(format!(
+            "{} attempts failed; `timmy sprint --issue` tries again",
+            past.failed_in_all
+        ));
+    }
     (past.failed_attempts >= settings.attempts).then(|| {
         format!(
-            "{} attempts failed; `timmy sprint --issue` tries again",
+            "{} attempts failed from the same text, base, model and prompt; it is tried again when \
+             one of them changes, or with `timmy sprint --issue`",
             past.failed_attempts
         )
     })

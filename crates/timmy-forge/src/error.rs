@@ -100,6 +100,15 @@ pub enum ForgeError {
         /// What was wrong with it.
         what: String,
     },
+    /// A page for people where an answer of the forge should be: something before it asks for a login
+    /// or is being maintained. The caller tries later.
+    #[error("a page came instead of an answer of the forge: {what}")]
+    Page {
+        /// Method and URL.
+        call: String,
+        /// What came: a size, or where it points.
+        what: String,
+    },
     /// 3xx. Never followed, so that a token goes to nobody else. The operator corrects the address
     /// or the repository's name.
     #[error("the forge points to another place: {to}")]
@@ -155,6 +164,7 @@ impl ForgeError {
             | Self::Unavailable { call, .. }
             | Self::UnknownOutcome { call, .. }
             | Self::Malformed { call, .. }
+            | Self::Page { call, .. }
             | Self::Redirected { call, .. } => call.clone(),
             Self::MissingLabels { repo, .. } => repo.to_string(),
             Self::Address { .. } => "forge.url".to_owned(),
@@ -166,7 +176,10 @@ impl ForgeError {
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::UnknownOutcome { .. }
+            Self::RateLimited { .. }
+                | Self::Unavailable { .. }
+                | Self::Page { .. }
+                | Self::UnknownOutcome { .. }
         )
     }
 
@@ -189,6 +202,7 @@ impl ForgeError {
             Self::NotMergeable(_) => (515, ExitStatus::Failure),
             Self::MissingLabels { .. } => (517, ExitStatus::Refused),
             Self::Address { .. } => (518, ExitStatus::Refused),
+            Self::Page { .. } => (521, ExitStatus::Unavailable),
         }
     }
 
@@ -227,6 +241,10 @@ impl ForgeError {
             Self::Malformed { .. } => {
                 "check that forge.url is the address of a Gitea or Forgejo, not of a page or proxy \
                  before it"
+            }
+            Self::Page { .. } => {
+                "open forge.url in a browser: it must lead to the forge itself, without a login page \
+                 or proxy before /api/v1"
             }
             Self::Redirected { .. } => {
                 "set forge.url, or the repository's name, to where it is now"

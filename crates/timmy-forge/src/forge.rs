@@ -1,12 +1,15 @@
 //! The trait every forge is reached through.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::RepoName;
 use timmy_git::Remote;
 
 use crate::error::ForgeError;
+use crate::feed::Changes;
+use crate::review::Review;
 use crate::types::Comment;
 use crate::types::Issue;
 use crate::types::IssueFilter;
@@ -46,6 +49,17 @@ pub trait Forge: Send + Sync {
     /// All issues that match, newest first; pull requests are not among them.
     async fn issues(&self, repo: &RepoName, filter: &IssueFilter)
     -> Result<Vec<Issue>, ForgeError>;
+
+    /// Without a moment: what is open. With one: everything that changed then or later, open and
+    /// closed. One request when nothing did, for issues and pull requests together.
+    ///
+    /// Times are told in seconds, so what changed in the second of `since` comes again; see
+    /// [`crate::Feed`]. What is deleted is not told: only a new list without a moment shows that.
+    async fn changes(
+        &self,
+        repo: &RepoName,
+        since: Option<Timestamp>,
+    ) -> Result<Changes, ForgeError>;
 
     /// One issue. The number of a pull request is [`ForgeError::NotFound`].
     async fn issue(&self, repo: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError>;
@@ -146,6 +160,17 @@ pub trait Forge: Send + Sync {
         number: IssueNumber,
         request: &MergeRequest,
     ) -> Result<PullRequest, ForgeError>;
+
+    /// What was said in reviews of a pull request, oldest first.
+    async fn reviews(
+        &self,
+        repo: &RepoName,
+        number: IssueNumber,
+    ) -> Result<Vec<Review>, ForgeError>;
+
+    /// Whether somebody may push to the repository. A token that may not ask for others' rights is
+    /// told only who is invited: then everybody who is counts.
+    async fn is_writer(&self, repo: &RepoName, login: &str) -> Result<bool, ForgeError>;
 
     /// The files a pull request changes.
     async fn pull_files(

@@ -17,6 +17,10 @@ use url::Url;
 /// middle is taken out.
 pub const TEXT_LIMIT: usize = 256 << 10;
 
+/// The longest issue text that is kept of an issue in [`crate::Changes`], in bytes: a hundred thousand of
+/// them must fit. Who needs the whole text reads the issue.
+pub const LISTED_TEXT_LIMIT: usize = 2 << 10;
+
 /// Which program answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -8,6 +8,7 @@ use timmy_core::Code;
 use timmy_core::Coded;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
+use timmy_store::BudgetScope;
 
 /// Who failed, where and how, in words that are cleaned, bounded and free of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,7 +239,7 @@ pub enum RouteError {
     /// A budget would be passed. Nothing was asked; the agent stops the run.
     #[error("{}", problem.what)]
     OverBudget {
-        /// `call`, `run` or `day`.
+        /// What it is for.
         scope: BudgetScope,
         /// What was asked for, what is used and the setting that changes it.
         problem: Problem,
@@ -260,27 +261,6 @@ pub enum RouteError {
     /// Spending or events could not be recorded. Work that cannot be recorded is not done.
     #[error("{0}")]
     Bookkeeping(Problem),
-}
-
-/// What a budget is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BudgetScope {
-    /// One model call.
-    Call,
-    /// One run.
-    Run,
-    /// One day, in UTC.
-    Day,
-}
-
-impl fmt::Display for BudgetScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Call => "call",
-            Self::Run => "run",
-            Self::Day => "day",
-        })
-    }
 }
 
 impl Coded for RouteError {

@@ -37,7 +37,6 @@ pub use chat::Reply;
 pub use chat::TokenCount;
 pub use chat::ToolCall;
 pub use chat::ToolSpec;
-pub use error::BudgetScope;
 pub use error::Failure;
 pub use error::ModelError;
 pub use error::RouteError;

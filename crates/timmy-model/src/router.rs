@@ -26,9 +26,9 @@ use backon::BackoffBuilder;
 use backon::ExponentialBuilder;
 use timmy_core::Clock;
 use timmy_core::EventSink;
-use timmy_core::RunId;
 use timmy_core::money::Usage;
 use timmy_core::receipt::Provenance;
+use timmy_store::Account;
 use timmy_store::SpendLimits;
 use timmy_store::Spending;
 
@@ -92,7 +92,7 @@ impl Lane {
 
 /// One call of one run.
 struct Call<'a> {
-    run: &'a RunId,
+    account: &'a Account,
     number: u32,
     request: &'a ChatRequest,
     events: &'a dyn EventSink,
@@ -170,20 +170,20 @@ impl Router {
     /// See [`RouteError`].
     pub async fn call(
         &self,
-        run: &RunId,
+        account: &Account,
         call: u32,
         request: &ChatRequest,
         events: &dyn EventSink,
     ) -> Result<Answer, RouteError> {
         let call = Call {
-            run,
+            account,
             number: call,
             request,
             events,
         };
         let mut failures = Vec::new();
         for (at, lane) in self.lanes.iter().enumerate() {
-            let turn = lane.state().health.turn(run, self.clock.now());
+            let turn = lane.state().health.turn(&account.run, self.clock.now());
             let retries = match turn {
                 Turn::Skip(error) => {
                     failures.push(error);
@@ -250,7 +250,7 @@ impl Router {
                 _ => None,
             };
             let case = Case {
-                run: call.run,
+                run: &call.account.run,
                 error: &error,
                 retry,
                 next,

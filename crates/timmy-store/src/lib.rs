@@ -13,6 +13,11 @@
 //!   loses an update nor fails half-way. See docs/decisions/001-one-writer.md.
 //! - SQL stays portable: BIGINT flags and times, TEXT ids and JSON, `$n` placeholders.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
+)]
+
 mod database;
 mod error;
 pub mod forge;
@@ -26,8 +31,14 @@ pub use error::StoreError;
 pub use log::EventLog;
 pub use log::Query;
 pub use log::Started;
+pub use spending::Account;
+pub use spending::BudgetScope;
 pub use spending::Cap;
+pub use spending::DayStanding;
+pub use spending::IssueStanding;
+pub use spending::RepositoryStanding;
 pub use spending::Reservation;
 pub use spending::SpendError;
 pub use spending::SpendLimits;
 pub use spending::Spending;
+pub use spending::Standing;

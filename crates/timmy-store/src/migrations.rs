@@ -31,7 +31,7 @@ impl Change {
     }
 }
 
-const CHANGES: [Change; 4] = [
+const CHANGES: [Change; 6] = [
     Change::portable(
         1,
         "the event log",
@@ -53,12 +53,27 @@ const CHANGES: [Change; 4] = [
         "the embedded forge",
         include_str!("../migrations/0004_forge.sql"),
     ),
+    Change {
+        version: 5,
+        description: "which issue runs and calls are for",
+        sqlite: include_str!("../migrations/0005_subjects.sqlite.sql"),
+        postgres: include_str!("../migrations/0005_subjects.postgres.sql"),
+    },
+    Change::portable(
+        6,
+        "totals of spending",
+        include_str!("../migrations/0006_spending_totals.sql"),
+    ),
 ];
 
 /// Applies what is missing in one transaction that holds the write lock: other processes may open
 /// the same database at the same moment.
-pub(crate) async fn run(mut write: Write, dialect: Dialect) -> Result<(), StoreError> {
-    let migrations = CHANGES.iter().map(|change| {
+pub(crate) async fn run(write: Write, dialect: Dialect) -> Result<(), StoreError> {
+    apply(&CHANGES, write, dialect).await
+}
+
+async fn apply(changes: &[Change], mut write: Write, dialect: Dialect) -> Result<(), StoreError> {
+    let migrations = changes.iter().map(|change| {
         let sql = match dialect {
             Dialect::Sqlite => change.sqlite,
             Dialect::Postgres => change.postgres,
@@ -73,7 +88,7 @@ pub(crate) async fn run(mut write: Write, dialect: Dialect) -> Result<(), StoreE
             false,
         )
     });
-    let known = CHANGES.last().map_or(0, |change| change.version);
+    let known = changes.last().map_or(0, |change| change.version);
     match Migrator::with_migrations(migrations.collect())
         .run(&mut write)
         .await
@@ -83,3 +98,7 @@ pub(crate) async fn run(mut write: Write, dialect: Dialect) -> Result<(), StoreE
         Err(error) => Err(StoreError::Migrate(error)),
     }
 }
+
+#[cfg(test)]
+#[path = "migrations_tests.rs"]
+mod tests;

@@ -77,9 +77,18 @@ impl RunSummary {
         let mut events = events.iter();
         let mut summary = events.find_map(Self::begin)?;
         for event in events {
-            summary.apply(event);
+            summary.add(event);
         }
         Some(summary)
+    }
+
+    /// Notes when something was last heard of the run.
+    pub(crate) fn heard_of(&mut self, at: Timestamp) {
+        self.last_event = at;
+        if self.outcome.is_none() {
+            let elapsed = at.duration_since(self.started).as_millis();
+            self.duration_ms = u64::try_from(elapsed).unwrap_or(0);
+        }
     }
 
     fn begin(event: &Event) -> Option<Self> {
@@ -119,10 +128,9 @@ impl RunSummary {
         })
     }
 
-    fn apply(&mut self, event: &Event) {
-        self.last_event = event.at;
-        let elapsed = event.at.duration_since(self.started).as_millis();
-        self.duration_ms = u64::try_from(elapsed).unwrap_or(0);
+    /// Goes on with the next event of the run.
+    pub(crate) fn add(&mut self, event: &Event) {
+        self.heard_of(event.at);
         match &event.kind {
             EventKind::ToolCalled { step, .. } => self.steps = self.steps.max(*step),
             EventKind::ModelCallSettled { usage, .. } => {

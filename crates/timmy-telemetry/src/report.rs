@@ -55,16 +55,8 @@ pub async fn runs_since(
     log: &EventLog,
     since: Option<Timestamp>,
 ) -> Result<Vec<RunSummary>, StoreError> {
-    let mut runs = Vec::new();
-    for run in log.run_ids(RUNS_LOOKED_AT).await? {
-        let Some(summary) = log.summary(&run).await? else {
-            continue;
-        };
-        if since.is_some_and(|since| summary.started < since) {
-            break;
-        }
-        runs.push(summary);
-    }
+    let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut runs = log.runs_since(since, RUNS_LOOKED_AT).await?;
     runs.reverse();
     Ok(runs)
 }

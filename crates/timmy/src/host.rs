@@ -164,6 +164,7 @@ impl Host {
                 claim_ttl_s: config.claim.ttl_s,
                 check: own.check,
                 base_branch: own.base_branch,
+                models: models(&config.provider),
             },
         })
     }
@@ -294,6 +295,15 @@ impl Host {
             router,
         })
     }
+}
+
+/// Providers and models in the order in which they are asked.
+fn models(providers: &[ProviderSettings]) -> String {
+    let name = |provider: &ProviderSettings| {
+        let model = provider.model.as_deref().unwrap_or("default");
+        format!("{}/{model}", provider.name)
+    };
+    providers.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// How this program starts itself inside the sandbox.

@@ -215,6 +215,7 @@ impl Stage {
         };
         let agent = Agent {
             run: RunId::generate(),
+            issue: None,
             router: Arc::new(self.router(&clock).await),
             tools: ToolBox::new(bench),
             limits: self.limits.clone(),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use timmy_agent::Agent;
 use timmy_agent::Ending;
-use timmy_agent::Report;
 use timmy_agent::ToolBox;
 use timmy_agent::conversation::Conversation;
 use timmy_agent::prompt;
@@ -19,8 +18,10 @@ use timmy_agent::tools::Workbench;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::ObjectName;
 use timmy_core::RunId;
+use timmy_core::event::Feedback;
 use timmy_core::event::Outcome;
 use timmy_core::text;
 use timmy_forge::Comment;
@@ -35,30 +36,22 @@ use timmy_sandbox::Tree;
 use super::Sprint;
 use super::consider::Chosen;
 use super::desk::Desk;
+use super::diary::Diary;
 use super::place::RunPlace;
 use crate::error::SprintError;
 use crate::workflow;
 use crate::workflow::Project;
 
-/// What an attempt leaves behind.
-pub(super) struct Attempt {
-    /// How the run ends when the agent was stopped.
-    pub(super) stopped: Option<Outcome>,
-    /// The commit that the host made of the work tree; none when nothing changed.
-    pub(super) commit: Option<ObjectName>,
-    /// The agent's report.
-    pub(super) report: Report,
-}
-
 impl Sprint {
-    /// Lets the agent work, and takes over what it left in its work tree.
-    pub(super) async fn attempt(
+    /// Lets the agent work, and takes over what it left in its work tree. Gives the end of the run
+    /// when the agent was stopped.
+    pub(super) async fn work(
         &self,
-        run: &RunId,
+        diary: &mut Diary<'_>,
         chosen: &Chosen,
         project: &Project,
         place: &RunPlace,
-    ) -> Result<Attempt, SprintError> {
+    ) -> Result<Option<Outcome>, SprintError> {
         let bare = self.desk.bare().await?;
         let tree = place.tree();
         let work_branch = chosen.branch.trim_start_matches("refs/heads/");
@@ -78,39 +71,34 @@ impl Sprint {
             base: chosen.base.clone(),
             work_branch: Some(work_branch.to_owned()),
         };
-        self.desk.record(run, ready).await?;
+        diary.record(ready).await?;
         let prompt = self.desk.prompt(chosen, project, &tree).await?;
-        let bytes = u64::try_from(prompt.whole().len()).unwrap_or(u64::MAX);
-        self.desk
-            .record(
-                run,
-                EventKind::PromptBuilt {
-                    sha256: prompt.sha256(),
-                    bytes,
-                },
-            )
-            .await?;
+        let built = EventKind::PromptBuilt {
+            sha256: prompt.sha256(),
+            bytes: u64::try_from(prompt.whole().len()).unwrap_or(u64::MAX),
+        };
+        diary.record(built).await?;
         let report = self
-            .agent(run, chosen, &tree)?
+            .agent(diary, chosen, &tree)?
             .run(conversation(prompt))
             .await?;
+        diary.catch_up().await?;
         if let Ending::Stopped(error) = &report.ending {
-            let stopped = Some(stopped(&error.problem()));
-            return Ok(Attempt {
-                stopped,
-                commit: None,
-                report,
-            });
+            return Ok(Some(stopped(&error.problem())));
         }
-        let commit = self.collect(run, chosen, &bare, &tree).await?;
-        Ok(Attempt {
-            stopped: None,
+        let commit = self.collect(diary.run, chosen, &bare, &tree).await?;
+        let proposals = report.proposals;
+        let collected = EventKind::WorkCollected {
             commit,
-            report,
-        })
+            title: proposals.title,
+            description: proposals.description,
+            comment: proposals.comment,
+        };
+        diary.record(collected).await?;
+        Ok(None)
     }
 
-    fn agent(&self, run: &RunId, chosen: &Chosen, tree: &Path) -> Result<Agent, SprintError> {
+    fn agent(&self, diary: &Diary<'_>, chosen: &Chosen, tree: &Path) -> Result<Agent, SprintError> {
         let limits = self.desk.settings.agent.clone();
         let bench = Workbench::new(
             Arc::clone(&self.sandbox),
@@ -125,11 +113,15 @@ impl Sprint {
             issue: chosen.issue.number,
         });
         Ok(Agent {
-            run: run.clone(),
+            run: diary.run.clone(),
+            issue: Some(IssueName {
+                repo: self.desk.repo.clone(),
+                number: chosen.issue.number,
+            }),
             router: Arc::clone(&self.router),
             tools: ToolBox::new(bench),
             limits,
-            events: Arc::new(self.desk.events()),
+            events: diary.sink(),
             clock: Arc::clone(&self.desk.clock),
             redactor: self.desk.redactor.clone(),
         })
@@ -183,7 +175,11 @@ impl Desk {
             check: &project.check,
             instructions: instructions.map(|(file, text)| Instructions { file, text }),
             issue: outside_issue(&chosen.issue),
-            comments: comments.iter().map(outside_comment).collect(),
+            comments: comments
+                .iter()
+                .map(outside_comment)
+                .chain(chosen.feedback().iter().map(outside_feedback))
+                .collect(),
         };
         Ok(prompt::build(&parts, &self.redactor))
     }
@@ -214,6 +210,15 @@ fn outside_issue(issue: &Issue) -> Outside<'_> {
         author: &issue.author,
         title: &issue.title,
         body: &issue.body,
+    }
+}
+
+fn outside_feedback(feedback: &Feedback) -> Outside<'_> {
+    Outside {
+        what: format!("to be answered: {} on the pull request", feedback.id),
+        author: &feedback.author,
+        title: "",
+        body: &feedback.text,
     }
 }
 

@@ -5,25 +5,22 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use timmy_core::EventKind;
 use timmy_core::EventSink;
-use timmy_core::ExitStatus;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::RunId;
-use timmy_core::event::Outcome;
+use timmy_core::event::Feedback;
+use timmy_core::event::Fingerprint;
 use timmy_core::event::PassedOver;
 use timmy_forge::ForgeError;
 use timmy_forge::Issue;
 use timmy_forge::IssueFilter;
 use timmy_forge::IssueState;
-use timmy_forge::PullFilter;
-use timmy_forge::PullState;
-use timmy_forge::StateFilter;
 use timmy_git::RefName;
 use timmy_git::RefPattern;
-use timmy_store::runs::RunSummary;
 
 use super::Choice;
-use super::SprintRequest;
+use super::Declined;
+use super::Wish;
 use super::desk::Desk;
 use super::hold::Hold;
 use super::hold::Taken;
@@ -36,8 +33,6 @@ use crate::selection::Past;
 
 /// Branches that timmy pushes: `timmy/<issue>-<attempt>`.
 const OWN_BRANCHES: &str = "refs/heads/timmy";
-/// Runs of the past that are looked at.
-const RUNS_LOOKED_AT: u32 = 2_000;
 /// Rules that a person overrules by naming the issue.
 const OVERRULED_BY_NAME: [&str; 4] = ["kind", "labels", "assignee", "attempts"];
 
@@ -48,8 +43,36 @@ pub(super) struct Chosen {
     pub(super) base_branch: String,
     /// Its commit on the forge.
     pub(super) base: ObjectName,
+    /// The commit whose instructions and check count: never one that an agent has written.
+    pub(super) trusted: ObjectName,
     /// The branch that will be pushed, as a full ref name.
     pub(super) branch: String,
+    /// What the attempt begins from.
+    pub(super) fingerprint: Fingerprint,
+    /// What changed since the attempts that put the issue into quarantine; empty without one.
+    pub(super) lifted: Vec<String>,
+    /// The feedback that the attempt answers.
+    pub(super) answers: Option<Answers>,
+}
+
+/// Feedback on an own pull request.
+pub(super) struct Answers {
+    pub(super) pull: IssueNumber,
+    pub(super) feedback: Vec<Feedback>,
+}
+
+impl Chosen {
+    /// The own pull request whose feedback is answered.
+    pub(super) fn answered_pull(&self) -> Option<IssueNumber> {
+        self.answers.as_ref().map(|answers| answers.pull)
+    }
+
+    /// What the attempt has to answer.
+    pub(super) fn feedback(&self) -> &[Feedback] {
+        self.answers
+            .as_ref()
+            .map_or(&[], |answers| &answers.feedback)
+    }
 }
 
 /// A branch that an attempt pushed.
@@ -74,11 +97,13 @@ pub struct Explanation {
 }
 
 /// What is known about the repository before single issues are looked at.
-struct Ground {
-    base_branch: String,
-    base: ObjectName,
+pub(super) struct Ground {
+    pub(super) base_branch: String,
+    pub(super) base: ObjectName,
+    /// SHA-256 of what every prompt for this base has in common.
+    pub(super) prompt: String,
     /// Branches of earlier attempts, by issue.
-    branches: BTreeMap<IssueNumber, Vec<String>>,
+    pub(super) branches: BTreeMap<IssueNumber, Vec<String>>,
 }
 
 impl Desk {
@@ -107,7 +132,8 @@ impl Desk {
             passed_over: Vec::new(),
         };
         for issue in self.ordered_issues().await? {
-            let candidate = self.candidate(&ground, issue, Depth::WithClaim).await?;
+            let considered = self.candidate(&ground, issue, Depth::WithClaim).await?;
+            let candidate = considered.candidate;
             let answers = self.judge(&candidate);
             let passed_over = selection::passed_over(candidate.issue.number, &answers);
             match passed_over {
@@ -133,8 +159,8 @@ impl Desk {
         let ground = self.ground().await?;
         let issue = self.forge.issue(&self.repo, number).await?;
         let title = self.presentable_line(&issue.title);
-        let candidate = self.candidate(&ground, issue, Depth::Everything).await?;
-        let answers = self.judge(&candidate);
+        let considered = self.candidate(&ground, issue, Depth::Everything).await?;
+        let answers = self.judge(&considered.candidate);
         let workable = selection::failure(&answers).is_none();
         Ok(Explanation {
             issue: number,
@@ -151,36 +177,40 @@ impl Desk {
     pub async fn prompt_for(&self, number: IssueNumber) -> Result<String, SprintError> {
         let ground = self.ground().await?;
         let issue = self.forge.issue(&self.repo, number).await?;
-        let chosen = ground.chosen(issue);
+        let chosen = self.chosen(&ground, issue, Vec::new()).await?;
         let project = self.read_project(&chosen.base).await?;
         // Whoever reads it is in a clone of their own.
         let here = std::path::Path::new("$PWD");
         Ok(self.prompt(&chosen, &project, here).await?.whole())
     }
 
-    /// Takes the claim of the first issue that passes every rule.
+    /// Takes the claim of the issue that is wished for, or of the first one that passes every rule.
     pub(super) async fn take(
         &self,
         run: &RunId,
-        request: &SprintRequest,
+        wish: Wish,
     ) -> Result<(Choice, Option<(Chosen, Hold)>), SprintError> {
         let ground = self.ground().await?;
         let mut passed_over = Vec::new();
         let mut taken = None;
-        let issues = match request.issue {
+        let named = match wish {
+            Wish::Best => None,
+            Wish::Insisted(number) | Wish::Issue(number) => Some(number),
+        };
+        let issues = match named {
             Some(number) => vec![self.forge.issue(&self.repo, number).await?],
             None => self.ordered_issues().await?,
         };
         for issue in issues {
             let number = issue.number;
-            match self.try_to_take(run, request, &ground, issue).await? {
+            match self.try_to_take(run, wish, &ground, issue).await? {
                 Ok(pair) => {
                     taken = Some(pair);
                     break;
                 }
-                Err(reason) => passed_over.push(PassedOver {
+                Err(declined) => passed_over.push(PassedOver {
                     issue: number,
-                    reason,
+                    reason: declined.reason,
                 }),
             }
         }
@@ -191,7 +221,7 @@ impl Desk {
             passed_over: passed_over.clone(),
         };
         self.events().append(None, considered).await?;
-        if let (Some(issue), None) = (request.issue, selected) {
+        if let (Some(issue), None) = (named, selected) {
             let reason = passed_over
                 .pop()
                 .map(|passed| passed.reason)
@@ -211,24 +241,56 @@ impl Desk {
         ))
     }
 
+    /// Takes the claim of the issue that is ordered, or says why not.
+    pub(super) async fn take_ordered(
+        &self,
+        run: &RunId,
+        number: IssueNumber,
+    ) -> Result<Result<(Chosen, Hold), Declined>, SprintError> {
+        let issue = match self.forge.issue(&self.repo, number).await {
+            Ok(issue) => issue,
+            Err(ForgeError::NotFound(_)) => {
+                let reason = "it is not on the forge any more".to_owned();
+                return Ok(Err(Declined {
+                    rule: "open",
+                    reason,
+                }));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let ground = self.ground().await?;
+        self.try_to_take(run, Wish::Issue(number), &ground, issue)
+            .await
+    }
+
     async fn try_to_take(
         &self,
         run: &RunId,
-        request: &SprintRequest,
+        wish: Wish,
         ground: &Ground,
         issue: Issue,
-    ) -> Result<Result<(Chosen, Hold), String>, SprintError> {
-        let candidate = self.candidate(ground, issue, Depth::WithoutClaim).await?;
-        let mut answers = self.judge(&candidate);
-        if request.issue.is_some() {
+    ) -> Result<Result<(Chosen, Hold), Declined>, SprintError> {
+        let considered = self.candidate(ground, issue, Depth::WithoutClaim).await?;
+        let mut answers = self.judge(&considered.candidate);
+        if matches!(wish, Wish::Insisted(_)) {
             answers.retain(|answer| !OVERRULED_BY_NAME.contains(&answer.rule));
         }
-        if let Some(reason) = selection::failure(&answers) {
-            return Ok(Err(reason.to_owned()));
+        if let Some(failed) = selection::first_failure(&answers) {
+            return Ok(Err(Declined {
+                rule: failed.rule,
+                reason: failed.finding.clone(),
+            }));
         }
-        match self.hold(run, candidate.issue.number).await? {
-            Taken::Held(reason) => Ok(Err(reason)),
-            Taken::Won(hold) => Ok(Ok((ground.chosen(candidate.issue), hold))),
+        let issue = considered.candidate.issue;
+        match self.hold(run, issue.number).await? {
+            Taken::Held(reason) => Ok(Err(Declined {
+                rule: "claim",
+                reason,
+            })),
+            Taken::Won(hold) => {
+                let chosen = self.chosen(ground, issue, considered.lifted).await?;
+                Ok(Ok((chosen, hold)))
+            }
         }
     }
 
@@ -245,7 +307,7 @@ impl Desk {
         Ok(issues)
     }
 
-    async fn ground(&self) -> Result<Ground, SprintError> {
+    pub(super) async fn ground(&self) -> Result<Ground, SprintError> {
         let repository = self.forge.repository(&self.repo).await?;
         if repository.archived {
             return Err(SprintError::Archived(self.repo.clone()));
@@ -273,9 +335,11 @@ impl Desk {
         for own in self.own_branches().await? {
             branches.entry(own.issue).or_default().push(own.name);
         }
+        let prompt = self.prompt_sha256(&bare, &base).await?;
         Ok(Ground {
             base_branch,
             base,
+            prompt,
             branches,
         })
     }
@@ -305,21 +369,22 @@ impl Desk {
         ground: &Ground,
         issue: Issue,
         depth: Depth,
-    ) -> Result<Candidate, SprintError> {
+    ) -> Result<Considered, SprintError> {
         let mut candidate = Candidate {
             issue,
             blockers: None,
             claim: None,
             past: Past::default(),
         };
+        let mut lifted = Vec::new();
         let decided = |candidate: &Candidate| selection::failure(&self.judge(candidate)).is_some();
         if depth != Depth::Everything && decided(&candidate) {
-            return Ok(candidate);
+            return Ok(Considered { candidate, lifted });
         }
         let number = candidate.issue.number;
-        candidate.past = self.past(ground, number).await?;
+        (candidate.past, lifted) = self.past(ground, &candidate.issue).await?;
         if depth != Depth::Everything && decided(&candidate) {
-            return Ok(candidate);
+            return Ok(Considered { candidate, lifted });
         }
         let blockers = self.forge.blockers(&self.repo, number).await?;
         let blocker = |issue: Issue| Blocker {
@@ -330,72 +395,7 @@ impl Desk {
         if depth != Depth::WithoutClaim {
             candidate.claim = self.holder(number).await?;
         }
-        Ok(candidate)
-    }
-
-    async fn past(&self, ground: &Ground, issue: IssueNumber) -> Result<Past, SprintError> {
-        let mut past = Past::default();
-        for branch in ground.branches.get(&issue).into_iter().flatten() {
-            let filter = PullFilter {
-                state: StateFilter::All,
-                head: Some(branch.clone()),
-            };
-            for pull in self.forge.pulls(&self.repo, &filter).await? {
-                past.note(pull.number, pull.state);
-            }
-        }
-        for summary in self.runs_on(issue).await? {
-            match &summary.pull_request {
-                Some(link) if past.open_pull.is_none() => {
-                    match self.forge.pull(&self.repo, link.number).await {
-                        Ok(pull) => past.note(pull.number, pull.state),
-                        // Deleted by a person: as much an answer as a closed one, and no reason to
-                        // leave every other issue alone.
-                        Err(ForgeError::NotFound(_)) => past.note(link.number, PullState::Closed),
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                Some(_) => {}
-                None => past.failed_attempts += u32::from(counts_as_attempt(&summary)),
-            }
-        }
-        Ok(past)
-    }
-
-    /// The runs of this log on an issue, newest first.
-    async fn runs_on(&self, issue: IssueNumber) -> Result<Vec<RunSummary>, SprintError> {
-        let events = self.events();
-        let mut summaries = Vec::new();
-        for started in events.started(RUNS_LOOKED_AT).await? {
-            if started.repo == self.repo && started.issue == issue {
-                summaries.extend(events.summary(&started.run).await?);
-            }
-        }
-        Ok(summaries)
-    }
-
-    /// The run of this log that opened a pull request.
-    pub(super) async fn run_of_pull(
-        &self,
-        number: IssueNumber,
-    ) -> Result<Option<RunSummary>, SprintError> {
-        let events = self.events();
-        for started in events.started(RUNS_LOOKED_AT).await? {
-            if started.repo != self.repo {
-                continue;
-            }
-            let Some(summary) = events.summary(&started.run).await? else {
-                continue;
-            };
-            if summary
-                .pull_request
-                .as_ref()
-                .is_some_and(|link| link.number == number)
-            {
-                return Ok(Some(summary));
-            }
-        }
-        Ok(None)
+        Ok(Considered { candidate, lifted })
     }
 }
 
@@ -419,29 +419,47 @@ enum Depth {
     Everything,
 }
 
+/// What was found out about an issue.
+struct Considered {
+    candidate: Candidate,
+    /// What changed since the attempts that put it into quarantine.
+    lifted: Vec<String>,
+}
+
 impl Ground {
-    fn chosen(&self, issue: Issue) -> Chosen {
-        let earlier = self.branches.get(&issue.number).into_iter().flatten();
+    /// The branch of the next attempt, by its short name.
+    fn next_branch(&self, issue: IssueNumber) -> String {
+        let earlier = self.branches.get(&issue).into_iter().flatten();
         let attempts = earlier
             .filter_map(|branch| issue_and_attempt(branch))
             .map(|(_, n)| n);
         let next = attempts.max().unwrap_or(0) + 1;
-        Chosen {
-            branch: format!("{OWN_BRANCHES}/{}-{next}", issue.number),
-            issue,
-            base_branch: self.base_branch.clone(),
-            base: self.base.clone(),
-        }
+        format!("timmy/{issue}-{next}")
     }
 }
 
-impl Past {
-    fn note(&mut self, number: IssueNumber, state: PullState) {
-        match state {
-            PullState::Open => self.open_pull = Some(number),
-            PullState::Closed => self.refused_pull = Some(number),
-            PullState::Merged => self.merged_pull = Some(number),
-        }
+impl Desk {
+    async fn chosen(
+        &self,
+        ground: &Ground,
+        issue: Issue,
+        lifted: Vec<String>,
+    ) -> Result<Chosen, SprintError> {
+        Ok(Chosen {
+            branch: format!("refs/heads/{}", ground.next_branch(issue.number)),
+            fingerprint: self.fingerprint(ground, &issue).await?,
+            issue,
+            base_branch: ground.base_branch.clone(),
+            base: ground.base.clone(),
+            trusted: ground.base.clone(),
+            lifted,
+            answers: None,
+        })
+    }
+
+    /// The branch of the next attempt, by its short name.
+    pub(super) async fn next_branch(&self, issue: IssueNumber) -> Result<String, SprintError> {
+        Ok(self.ground().await?.next_branch(issue))
     }
 }
 
@@ -449,34 +467,6 @@ impl Past {
 pub(super) fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
     let (issue, attempt) = branch.strip_prefix("timmy/")?.split_once('-')?;
     Some((issue.parse().ok()?, attempt.parse().ok()?))
-}
-
-/// Whether a run says something about its issue. A forge or model that was away, or a
-/// setting that is missing, does not.
-fn counts_as_attempt(summary: &RunSummary) -> bool {
-    match &summary.outcome {
-        None
-        | Some(
-            Outcome::ClaimLost
-            | Outcome::Cancelled { .. }
-            | Outcome::PullRequest { .. }
-            | Outcome::Draft { .. },
-        ) => false,
-        Some(Outcome::Failed { problem }) => {
-            matches!(
-                problem.exit,
-                ExitStatus::Failure | ExitStatus::Data | ExitStatus::Internal
-            )
-        }
-        Some(
-            Outcome::NoChange
-            | Outcome::CheckFailed
-            | Outcome::Blocked
-            | Outcome::Stopped { .. }
-            | Outcome::Abandoned
-            | Outcome::Stalled { .. },
-        ) => true,
-    }
 }
 
 #[cfg(test)]

@@ -62,6 +62,9 @@ impl Desk {
         run: &RunId,
         place: &RunPlace,
     ) -> Result<RunSummary, SprintError> {
+        // What a killed call used is not known; it cannot have been more than was set aside.
+        let spending = self.store.spending(Arc::clone(&self.clock));
+        spending.release_of_run(run).await?;
         let Some(summary) = self.events().summary(run).await? else {
             return Err(SprintError::NoReceipt {
                 repo: self.repo.clone(),

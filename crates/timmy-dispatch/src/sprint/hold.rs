@@ -146,8 +146,9 @@ impl Hold {
         &self,
         branch: &RefName,
         commit: &ObjectName,
+        expect: Expect,
     ) -> Result<(), SprintError> {
-        match self.kept.publish(branch, commit, Expect::Absent).await {
+        match self.kept.publish(branch, commit, expect).await {
             Ok(Published::Done) => Ok(()),
             Ok(Published::BranchMoved { .. }) => {
                 Err(SprintError::BranchTaken(branch.as_str().to_owned()))

@@ -3,9 +3,11 @@
 mod attempt;
 mod consider;
 mod desk;
+mod diary;
+mod finish;
 mod hold;
+mod past;
 mod place;
-mod publish;
 mod recover;
 mod verify;
 
@@ -25,16 +27,22 @@ use timmy_sandbox::Policy;
 use timmy_sandbox::Sandbox;
 use timmy_store::runs::PullRequestLink;
 use timmy_store::runs::RunSummary;
+use tokio::sync::watch;
 
+use crate::attempt::Attempt;
+use crate::attempt::Step;
 use crate::error::SprintError;
 use crate::policy::PublishSettings;
 use crate::selection::SelectionSettings;
 
 pub use consider::Explanation;
 pub use desk::Desk;
+pub use diary::Observer;
 pub use verify::Verification;
 
 use consider::Chosen;
+use diary::Diary;
+use finish::Matter;
 use hold::Hold;
 use place::RunPlace;
 
@@ -55,6 +63,8 @@ pub struct Settings {
     pub check: Option<String>,
     /// The branch to work from, when it is not the default one.
     pub base_branch: Option<String>,
+    /// Providers and models in the order in which they are asked: part of every fingerprint.
+    pub models: String,
 }
 
 /// Everything a sprint works with.
@@ -106,6 +116,60 @@ pub struct SprintReport {
     pub model: &'static str,
 }
 
+/// Which issue an attempt is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// The first one that passes every rule.
+    #[default]
+    Best,
+    /// This one, because a person said so: rules about kind, labels and earlier attempts do not count.
+    Insisted(IssueNumber),
+    /// This one, if it passes every rule.
+    Issue(IssueNumber),
+}
+
+/// What an attempt is to do, who hears of it, and who may stop it.
+#[derive(Clone)]
+pub struct Order {
+    /// Which issue.
+    pub issue: IssueNumber,
+    /// Hears of every event of the run.
+    pub observer: Observer,
+    /// Stops the run with this outcome, once there is one.
+    pub stop: watch::Receiver<Option<Outcome>>,
+}
+
+impl Order {
+    /// An attempt that nobody watches or stops.
+    #[must_use]
+    pub fn new(issue: IssueNumber) -> Self {
+        Self {
+            issue,
+            observer: Arc::new(|_| {}),
+            // Its sender is gone: it never says anything.
+            stop: watch::channel(None).1,
+        }
+    }
+}
+
+/// What came of an order.
+#[derive(Debug)]
+pub enum Attempted {
+    /// Nothing was started.
+    Declined(Declined),
+    /// A run began and ended.
+    Ran(Box<RunSummary>),
+}
+
+/// Why no run began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declined {
+    /// The rule that failed; `claim` when somebody holds it.
+    pub rule: &'static str,
+    /// What it found, as a sentence.
+    pub reason: String,
+}
+
 impl Sprint {
     /// Does one sprint. Everything that happens is in the log when this returns.
     ///
@@ -113,38 +177,74 @@ impl Sprint {
     /// When no run could begin, or its end could not be recorded. A run that began and failed is a
     /// report with that outcome.
     pub async fn run(&self, request: &SprintRequest) -> Result<SprintReport, SprintError> {
-        self.desk.recover().await?;
+        self.recover().await?;
         let run = RunId::generate();
-        let (considered, taken) = self.desk.take(&run, request).await?;
+        let wish = request.issue.map_or(Wish::Best, Wish::Insisted);
+        let (considered, taken) = self.desk.take(&run, wish).await?;
         let Some((chosen, hold)) = taken else {
             return Ok(self.nothing(considered));
         };
-        let ended = self.under_claim(&run, &chosen, &hold).await;
-        // Given back however it ended, so that nobody has to wait until it lapses.
-        let released = hold.release(&self.desk.events(), &run).await;
+        let order = Order::new(chosen.issue.number);
+        let summary = self.attempt(&run, &chosen, hold, &order).await?;
+        Ok(self.report(considered, summary))
+    }
+
+    /// Makes one attempt at the issue that is ordered. Does not look after runs that are dead:
+    /// [`Self::recover`] does.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn fulfil(&self, run: &RunId, order: &Order) -> Result<Attempted, SprintError> {
+        match self.desk.take_ordered(run, order.issue).await? {
+            Err(declined) => Ok(Attempted::Declined(declined)),
+            Ok((chosen, hold)) => {
+                let summary = self.attempt(run, &chosen, hold, order).await?;
+                Ok(Attempted::Ran(Box::new(summary)))
+            }
+        }
+    }
+
+    /// A run under its claim, which is given back however it ends, so that nobody has to wait until
+    /// it lapses.
+    async fn attempt(
+        &self,
+        run: &RunId,
+        chosen: &Chosen,
+        hold: Hold,
+        order: &Order,
+    ) -> Result<RunSummary, SprintError> {
+        let observer = Arc::clone(&order.observer);
+        let mut diary = Diary::new(&self.desk, run, Attempt::default(), observer);
+        let ended = self.under_claim(&mut diary, chosen, &hold, order).await;
+        let released = hold.release(&self.desk.events(), run).await;
         let summary = ended?;
         if let Err(problem) = released {
-            self.desk
-                .record(&run, EventKind::Warned { problem })
-                .await?;
+            diary.record(EventKind::Warned { problem }).await?;
         }
-        Ok(self.report(considered, summary))
+        Ok(summary)
     }
 
     /// A run from its first event to its last.
     async fn under_claim(
         &self,
-        run: &RunId,
+        diary: &mut Diary<'_>,
         chosen: &Chosen,
         hold: &Hold,
+        order: &Order,
     ) -> Result<RunSummary, SprintError> {
+        let run = diary.run;
         let place = RunPlace::make(&self.desk.root, run)?;
         let begun = self.desk.clock.monotonic();
-        self.begin(run, chosen, hold).await?;
-        let work = self.work(run, chosen, hold, &place);
-        let outcome = match hold.while_held(work).await {
+        self.begin(diary, chosen, hold).await?;
+        let work = self.until_done(diary, chosen, hold, &place);
+        let ended = tokio::select! {
+            biased;
+            outcome = stopped(order.stop.clone()) => Ok(outcome),
+            ended = hold.while_held(work) => ended,
+        };
+        let outcome = match ended {
             Ok(outcome) => outcome,
-            Err(error) => self.failed(run, error).await?,
+            Err(error) => self.failed(diary, error).await?,
         };
         let duration = self.desk.clock.monotonic().saturating_sub(begun);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -152,52 +252,57 @@ impl Sprint {
             outcome,
             duration_ms,
         };
-        self.desk.record(run, ended).await?;
+        diary.record(ended).await?;
         self.desk.close(run, &place).await
     }
 
-    /// The phases of a run, in order.
-    async fn work(
+    /// The steps of a run, in order.
+    async fn until_done(
         &self,
-        run: &RunId,
+        diary: &mut Diary<'_>,
         chosen: &Chosen,
         hold: &Hold,
         place: &RunPlace,
     ) -> Result<Outcome, SprintError> {
-        let project = self.desk.read_project(&chosen.base).await?;
-        let attempt = self.attempt(run, chosen, &project, place).await?;
-        if let Some(outcome) = attempt.stopped {
-            return Ok(outcome);
-        }
-        let Some(commit) = attempt.commit else {
-            return Ok(Outcome::NoChange);
+        let project = self.desk.read_project(&chosen.trusted).await?;
+        let title = self.desk.presentable_line(&chosen.issue.title);
+        let matter = Matter {
+            issue: chosen.issue.number,
+            title: &title,
+            provider: self.router.first_provider(),
+            provenance: self.router.provenance(),
+            answers: chosen.answered_pull(),
         };
-        let reasons = self.desk.reasons_against(&chosen.base, &commit).await?;
-        if !reasons.is_empty() {
-            self.desk
-                .record(run, EventKind::PublicationBlocked { reasons })
-                .await?;
-            return Ok(Outcome::Blocked);
+        loop {
+            match diary
+                .attempt
+                .next(self.desk.settings.publish.on_failed_check)
+            {
+                Step::Work => {
+                    let work = self.work(diary, chosen, &project, place);
+                    if let Some(outcome) = Box::pin(work).await? {
+                        return Ok(outcome);
+                    }
+                }
+                step @ Step::Tell { .. } => {
+                    self.perform(diary, &matter, hold, place, step).await?;
+                    return Ok(finish::told(diary));
+                }
+                step @ (Step::Check { .. } | Step::Push { .. } | Step::Offer) => {
+                    self.perform(diary, &matter, hold, place, step).await?;
+                }
+                Step::End(outcome) => return Ok(outcome),
+                Step::Nothing => return Ok(Outcome::Abandoned),
+            }
         }
-        let sandbox = self.sandbox.as_ref();
-        let checkout = place.check_tree();
-        let receipt = self
-            .desk
-            .check(sandbox, &commit, &project.check, &checkout)
-            .await?;
-        self.desk
-            .record(
-                run,
-                EventKind::CheckFinished {
-                    receipt: receipt.clone(),
-                },
-            )
-            .await?;
-        self.publish(run, chosen, hold, &receipt, &attempt.report)
-            .await
     }
 
-    async fn begin(&self, run: &RunId, chosen: &Chosen, hold: &Hold) -> Result<(), SprintError> {
+    async fn begin(
+        &self,
+        diary: &mut Diary<'_>,
+        chosen: &Chosen,
+        hold: &Hold,
+    ) -> Result<(), SprintError> {
         let started = EventKind::RunStarted {
             repo: self.desk.repo.clone(),
             issue: chosen.issue.number,
@@ -205,22 +310,39 @@ impl Sprint {
             provider: self.router.first_provider().to_owned(),
             provenance: self.router.provenance(),
             sandbox: self.sandbox.level(),
-            fingerprint: None,
-            answers: None,
+            fingerprint: Some(chosen.fingerprint.clone()),
+            answers: chosen.answered_pull(),
         };
-        self.desk.record(run, started).await?;
-        self.desk.record(run, hold.acquired_event()).await?;
+        diary.record(started).await?;
+        diary.record(hold.acquired_event()).await?;
         if let Some(problem) = chosen.issue.warning() {
-            self.desk.record(run, EventKind::Warned { problem }).await?;
+            diary.record(EventKind::Warned { problem }).await?;
+        }
+        if let Some(answers) = &chosen.answers {
+            let taken = EventKind::FeedbackTaken {
+                number: answers.pull,
+                items: answers.feedback.clone(),
+            };
+            diary.record(taken).await?;
+        }
+        if !chosen.lifted.is_empty() {
+            let lifted = EventKind::QuarantineLifted {
+                repo: self.desk.repo.clone(),
+                issue: chosen.issue.number,
+                changed: chosen.lifted.clone(),
+            };
+            diary.record(lifted).await?;
         }
         Ok(())
     }
 
-    async fn failed(&self, run: &RunId, error: SprintError) -> Result<Outcome, SprintError> {
+    async fn failed(
+        &self,
+        diary: &mut Diary<'_>,
+        error: SprintError,
+    ) -> Result<Outcome, SprintError> {
         if let SprintError::ClaimLost(reason) = error {
-            self.desk
-                .record(run, EventKind::ClaimLost { reason })
-                .await?;
+            diary.record(EventKind::ClaimLost { reason }).await?;
             return Ok(Outcome::ClaimLost);
         }
         Ok(Outcome::Failed {
@@ -251,6 +373,18 @@ impl Sprint {
             check: summary.receipt,
             outcome: summary.outcome,
             model: summary.provenance.word(),
+        }
+    }
+}
+
+/// Waits until somebody says how the run is to end. Somebody who is gone never does.
+async fn stopped(mut stop: watch::Receiver<Option<Outcome>>) -> Outcome {
+    loop {
+        if let Some(outcome) = stop.borrow_and_update().clone() {
+            return outcome;
+        }
+        if stop.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }

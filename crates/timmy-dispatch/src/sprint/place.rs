@@ -83,23 +83,33 @@ impl RunPlace {
         self.path.join("tree")
     }
 
-    /// The clean checkout that the check runs in.
-    pub(super) fn check_tree(&self) -> PathBuf {
-        self.path.join("check")
+    /// Where the check gets its clean checkout: nothing is there, also when another process was
+    /// killed while it filled it.
+    pub(super) fn check_tree(&self) -> Result<PathBuf, SprintError> {
+        let path = self.path.join("check");
+        match remove(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(SprintError::Place { path, source })
+            }
+            _ => Ok(path),
+        }
     }
 
     /// Removes the directory: the run has ended and this process holds its lock.
     pub(super) fn clear(&self) -> Result<(), SprintError> {
-        let removed = match std::fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                open_up(&self.path).and_then(|()| std::fs::remove_dir_all(&self.path))
-            }
-            other => other,
-        };
-        removed.map_err(|source| SprintError::Place {
+        remove(&self.path).map_err(|source| SprintError::Place {
             path: self.path.clone(),
             source,
         })
+    }
+}
+
+fn remove(directory: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(directory).and_then(|()| std::fs::remove_dir_all(directory))
+        }
+        other => other,
     }
 }
 

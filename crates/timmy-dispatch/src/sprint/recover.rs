@@ -1,8 +1,11 @@
 //! Runs whose process was killed.
 //!
 //! The kernel drops the lock of a killed process, so a run without an end whose lock is free is
-//! dead. What it had pushed with a receipt is carried on to a pull request, also when the push arrived
-//! after its death; everything else is closed as abandoned, and its issue is free again.
+//! dead. What its agent had finished is carried on under a claim of its own: checked, pushed, offered,
+//! told, whatever is still missing, unless the issue was answered meanwhile. Everything else is closed
+//! as abandoned, and its issue is free again.
+
+use std::sync::Arc;
 
 use timmy_core::Coded;
 use timmy_core::Event;
@@ -19,34 +22,43 @@ use timmy_forge::PullState;
 use timmy_forge::StateFilter;
 use timmy_store::runs::RunSummary;
 
+use super::Sprint;
 use super::consider::issue_and_attempt;
 use super::desk::Desk;
+use super::diary::Diary;
+use super::finish;
+use super::finish::Matter;
+use super::hold::Hold;
+use super::hold::Taken;
 use super::place::Liveness;
 use super::place::RunPlace;
-use super::publish::Offer;
+use crate::attempt::Attempt;
+use crate::attempt::Step;
 use crate::error::SprintError;
-use crate::evidence::Evidence;
 
 /// Runs of the past that are looked at. A dead one is closed by the next sprint that starts.
 const RUNS_LOOKED_AT: u32 = 200;
 
-impl Desk {
+impl Sprint {
     /// Closes every run of this repository whose process is gone, and clears up after it.
-    pub(super) async fn recover(&self) -> Result<(), SprintError> {
-        let events = self.events();
+    ///
+    /// # Errors
+    /// When the log cannot be read or written, or a fault passes by itself: the next call goes on.
+    pub async fn recover(&self) -> Result<(), SprintError> {
+        let events = self.desk.events();
         for started in events.started(RUNS_LOOKED_AT).await? {
-            if started.repo != self.repo {
+            if started.repo != self.desk.repo {
                 continue;
             }
             // A run of another host has no directory here. It is that host's to close.
-            let Liveness::Dead(place) = RunPlace::look(&self.root, &started.run)? else {
+            let Liveness::Dead(place) = RunPlace::look(&self.desk.root, &started.run)? else {
                 continue;
             };
             // Read under the lock: somebody else may just have closed it.
             let history = events.run(&started.run).await?;
             match RunSummary::fold(&history) {
                 Some(summary) if summary.outcome.is_none() => {
-                    self.bury(&started.run, summary, &history, &place).await?;
+                    self.bury(&started.run, &summary, &history, &place).await?;
                 }
                 _ => place.clear()?,
             }
@@ -57,88 +69,136 @@ impl Desk {
     async fn bury(
         &self,
         run: &RunId,
-        summary: RunSummary,
+        summary: &RunSummary,
         history: &[Event],
         place: &RunPlace,
     ) -> Result<(), SprintError> {
-        let duration_ms = summary.duration_ms;
-        let outcome = match &summary.pull_request {
-            Some(link) if link.draft => Outcome::Draft {
-                number: link.number,
-            },
-            Some(link) => Outcome::PullRequest {
-                number: link.number,
-            },
-            None => match self.carry_on(run, &summary, history).await {
-                Ok(outcome) => outcome,
-                Err(error) if passes(&error) => return Err(error),
-                // It would fail for ever, and no sprint could begin.
-                Err(error) => Outcome::Failed {
-                    problem: error.problem(),
-                },
+        let attempt = Attempt::fold(history);
+        let mut diary = Diary::new(&self.desk, run, attempt, Arc::new(|_| {}));
+        let outcome = match self.carry_on(&mut diary, summary, place).await {
+            Ok(outcome) => outcome,
+            Err(error) if passes(&error) => return Err(error),
+            // It would fail for ever, and no sprint could begin.
+            Err(error) => Outcome::Failed {
+                problem: error.problem(),
             },
         };
-        self.record(
-            run,
-            EventKind::RunEnded {
+        let duration_ms = summary.duration_ms;
+        diary
+            .record(EventKind::RunEnded {
                 outcome,
                 duration_ms,
-            },
-        )
-        .await?;
-        self.close(run, place).await?;
-        self.free_claim_of(run, summary.issue).await
+            })
+            .await?;
+        self.desk.close(run, place).await?;
+        self.desk.free_claim_of(run, summary.issue).await
     }
 
-    /// Opens the pull request of a run that was killed between its push and that, unless the issue
-    /// was answered meanwhile.
+    /// Takes the steps that are missing, and says how the run ends.
     async fn carry_on(
         &self,
-        run: &RunId,
+        diary: &mut Diary<'_>,
         summary: &RunSummary,
-        history: &[Event],
+        place: &RunPlace,
     ) -> Result<Outcome, SprintError> {
-        let Some(receipt) = &summary.receipt else {
-            return Ok(Outcome::Abandoned);
-        };
-        let Some(branch) = self.branch_of(summary.issue, receipt).await? else {
-            return Ok(Outcome::Abandoned);
-        };
-        if summary.branch.is_none() {
-            let pushed = EventKind::BranchPushed {
-                branch: branch.clone(),
-                commit: receipt.commit.clone(),
-            };
-            self.record(run, pushed).await?;
-        }
-        if self.is_answered(summary.issue, &branch).await? {
-            return Ok(Outcome::Abandoned);
-        }
-        let told = Told::of(history);
-        let evidence = Evidence {
-            run,
+        self.desk.hear_of_push(diary, summary).await?;
+        let rule = self.desk.settings.publish.on_failed_check;
+        let matter = Matter {
             issue: summary.issue,
-            issue_title: &summary.title,
-            receipt,
-            provenance: summary.provenance,
+            title: &summary.title,
             provider: &summary.provider,
-            steps: summary.steps,
-            usage: summary.usage,
-            summary: &told.summary,
-            title: None,
-            description: None,
+            provenance: summary.provenance,
+            answers: summary.answers,
         };
-        let offer = Offer {
-            evidence,
-            branch: &branch,
-            base_branch: &told.base_branch,
-            comment: None,
+        let next = diary.attempt.next_after_death(rule);
+        match next {
+            Step::End(outcome) => return Ok(outcome),
+            Step::Work | Step::Nothing => return Ok(Outcome::Abandoned),
+            Step::Tell { .. } => {}
+            Step::Check { .. } | Step::Push { .. } | Step::Offer => {
+                let own = diary.attempt.pushed();
+                if self.desk.is_answered(summary, own).await? {
+                    return Ok(Outcome::Abandoned);
+                }
+            }
+        }
+        let hold = match self.desk.hold(diary.run, summary.issue).await? {
+            Taken::Won(hold) => hold,
+            // Somebody else works on the issue. Only a comment needs no claim.
+            Taken::Held(_) => return self.without_claim(diary, &matter).await,
         };
-        self.offer(&offer).await
+        let ended = hold
+            .while_held(self.rest(diary, &matter, &hold, place))
+            .await;
+        let released = hold.release(&self.desk.events(), diary.run).await;
+        let outcome = ended?;
+        released?;
+        Ok(outcome)
     }
 
-    /// The branch that still holds exactly what the receipt is for. The forge is asked, not the log:
-    /// a process may have been killed before it could say that its push had arrived.
+    async fn rest(
+        &self,
+        diary: &mut Diary<'_>,
+        matter: &Matter<'_>,
+        hold: &Hold,
+        place: &RunPlace,
+    ) -> Result<Outcome, SprintError> {
+        let rule = self.desk.settings.publish.on_failed_check;
+        loop {
+            let step = diary.attempt.next_after_death(rule);
+            match step {
+                Step::End(outcome) => return Ok(outcome),
+                Step::Work | Step::Nothing => return Ok(Outcome::Abandoned),
+                Step::Tell { .. } => {
+                    self.perform(diary, matter, hold, place, step).await?;
+                    return Ok(finish::told(diary));
+                }
+                Step::Check { .. } | Step::Push { .. } | Step::Offer => {
+                    self.perform(diary, matter, hold, place, step).await?;
+                }
+            }
+        }
+    }
+
+    async fn without_claim(
+        &self,
+        diary: &mut Diary<'_>,
+        matter: &Matter<'_>,
+    ) -> Result<Outcome, SprintError> {
+        let Some((number, _)) = diary.attempt.pull() else {
+            return Ok(Outcome::ClaimLost);
+        };
+        self.desk.tell(diary, matter, number).await?;
+        Ok(finish::told(diary))
+    }
+}
+
+impl Desk {
+    /// A process may have been killed before it could say that its push had arrived. The forge is
+    /// asked, not the log.
+    async fn hear_of_push(
+        &self,
+        diary: &mut Diary<'_>,
+        summary: &RunSummary,
+    ) -> Result<(), SprintError> {
+        let Some(receipt) = diary.attempt.receipt().cloned() else {
+            return Ok(());
+        };
+        let recorded = diary.attempt.pushed().map(str::to_owned);
+        let found = self.branch_of(summary.issue, &receipt).await?;
+        match (recorded, found) {
+            (None, Some(branch)) => {
+                let pushed = EventKind::BranchPushed {
+                    branch,
+                    commit: receipt.commit,
+                };
+                Ok(diary.record(pushed).await?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The branch that still holds exactly what the receipt is for.
     async fn branch_of(
         &self,
         issue: IssueNumber,
@@ -152,9 +212,18 @@ impl Desk {
 
     /// Whether the issue is closed, a person closed or merged this attempt's pull request, or another
     /// attempt has one.
-    async fn is_answered(&self, issue: IssueNumber, own: &str) -> Result<bool, SprintError> {
+    async fn is_answered(
+        &self,
+        summary: &RunSummary,
+        own: Option<&str>,
+    ) -> Result<bool, SprintError> {
+        let issue = summary.issue;
         if self.forge.issue(&self.repo, issue).await?.state == IssueState::Closed {
             return Ok(true);
+        }
+        if let Some(number) = summary.answers {
+            let pull = self.forge.pull(&self.repo, number).await?;
+            return Ok(pull.state != PullState::Open);
         }
         let all = PullFilter {
             state: StateFilter::All,
@@ -163,7 +232,8 @@ impl Desk {
         let pulls = self.forge.pulls(&self.repo, &all).await?;
         let answers = |pull: &PullRequest| {
             let of = issue_and_attempt(&pull.head_branch).map(|(issue, _)| issue);
-            let ours_and_open = pull.head_branch == own && pull.state == PullState::Open;
+            let ours = own == Some(pull.head_branch.as_str());
+            let ours_and_open = ours && pull.state == PullState::Open;
             of == Some(issue) && !pull.from_fork && !ours_and_open
         };
         Ok(pulls.iter().any(answers))
@@ -176,31 +246,6 @@ fn passes(error: &SprintError) -> bool {
         error.problem().exit,
         ExitStatus::Unavailable | ExitStatus::Later | ExitStatus::Internal
     )
-}
-
-/// What a dead run had told its log.
-struct Told {
-    base_branch: String,
-    summary: String,
-}
-
-impl Told {
-    fn of(history: &[Event]) -> Self {
-        let mut told = Self {
-            base_branch: String::new(),
-            summary: String::new(),
-        };
-        for event in history {
-            match &event.kind {
-                EventKind::WorkspaceReady { base_branch, .. } => {
-                    told.base_branch.clone_from(base_branch);
-                }
-                EventKind::AgentFinished { summary, .. } => told.summary.clone_from(summary),
-                _ => {}
-            }
-        }
-        told
-    }
 }
 
 #[cfg(test)]

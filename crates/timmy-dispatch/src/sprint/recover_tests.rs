@@ -24,7 +24,13 @@ use timmy_git::Git;
 use timmy_git::PushRef;
 use timmy_git::RefName;
 use timmy_loopback::Server;
+use timmy_model::Router;
+use timmy_sandbox::Command;
+use timmy_sandbox::Finished;
 use timmy_sandbox::Policy;
+use timmy_sandbox::Sandbox;
+use timmy_sandbox::SandboxError;
+use timmy_store::SpendLimits;
 use timmy_store::Store;
 
 use super::*;
@@ -37,7 +43,7 @@ const BRANCH: &str = "timmy/1-1";
 
 /// A host with a forge, and one open issue on it.
 struct Stage {
-    desk: Desk,
+    sprint: Sprint,
     run: RunId,
     commit: timmy_core::ObjectName,
     _server: Server,
@@ -98,11 +104,13 @@ impl Stage {
                 claim_ttl_s: 600,
                 check: Some("true".to_owned()),
                 base_branch: None,
+                models: "demo".to_owned(),
             },
         };
         let commit = change(&desk).await;
+        let sprint = sprint(desk);
         let stage = Self {
-            desk,
+            sprint,
             run: RunId::generate(),
             commit,
             _server: server,
@@ -114,7 +122,7 @@ impl Stage {
 
     /// What a run records until it pushes. Its process has no directory here yet.
     async fn work_until_the_push(&self) {
-        let bare = self.desk.bare().await.unwrap();
+        let bare = self.sprint.desk.bare().await.unwrap();
         let receipt = Receipt {
             command: "true".to_owned(),
             exit_code: Some(0),
@@ -126,7 +134,7 @@ impl Stage {
             output_sha256: "0".repeat(64),
         };
         self.record(EventKind::RunStarted {
-            repo: self.desk.repo.clone(),
+            repo: self.sprint.desk.repo.clone(),
             issue: 1,
             title: "Sum is wrong".to_owned(),
             provider: "demo".to_owned(),
@@ -151,8 +159,8 @@ impl Stage {
             target: format!("refs/heads/{branch}").parse().unwrap(),
             expect: Expect::Absent,
         };
-        let bare = self.desk.bare().await.unwrap();
-        let pushed = bare.push(&self.desk.remote, &[push]).await.unwrap();
+        let bare = self.sprint.desk.bare().await.unwrap();
+        let pushed = bare.push(&self.sprint.desk.remote, &[push]).await.unwrap();
         assert!(pushed.iter().all(|result| result.status.done()));
     }
 
@@ -173,22 +181,27 @@ impl Stage {
             base: "main".to_owned(),
             draft: false,
         };
-        let opened = self.desk.forge.create_pull(&self.desk.repo, &new).await;
+        let opened = self
+            .sprint
+            .desk
+            .forge
+            .create_pull(&self.sprint.desk.repo, &new)
+            .await;
         opened.unwrap().pull.number
     }
 
     async fn record(&self, kind: EventKind) {
-        let events = self.desk.events();
+        let events = self.sprint.desk.events();
         events.append(Some(&self.run), kind).await.unwrap();
     }
 
     /// The run's process made its directory and was killed.
     fn die(&self) {
-        drop(RunPlace::make(&self.desk.root, &self.run).unwrap());
+        drop(RunPlace::make(&self.sprint.desk.root, &self.run).unwrap());
     }
 
     async fn outcome(&self) -> Option<Outcome> {
-        let events = self.desk.events();
+        let events = self.sprint.desk.events();
         events.summary(&self.run).await.unwrap().unwrap().outcome
     }
 
@@ -197,17 +210,68 @@ impl Stage {
             state: StateFilter::All,
             head: None,
         };
-        let pulls = self.desk.forge.pulls(&self.desk.repo, &all).await.unwrap();
+        let pulls = self
+            .sprint
+            .desk
+            .forge
+            .pulls(&self.sprint.desk.repo, &all)
+            .await
+            .unwrap();
         pulls.iter().map(|pull| pull.number).collect()
     }
 
     async fn comments(&self) -> usize {
-        let comments = self.desk.forge.comments(&self.desk.repo, 1).await;
+        let comments = self
+            .sprint
+            .desk
+            .forge
+            .comments(&self.sprint.desk.repo, 1)
+            .await;
         comments.unwrap().len()
     }
 
     fn is_cleared(&self) -> bool {
-        !self.desk.root.join("runs").join(self.run.as_str()).exists()
+        !self
+            .sprint
+            .desk
+            .root
+            .join("runs")
+            .join(self.run.as_str())
+            .exists()
+    }
+}
+
+/// A sandbox in which nothing may run: recovering what was checked needs no command.
+struct Closed;
+
+#[async_trait::async_trait]
+impl Sandbox for Closed {
+    fn level(&self) -> SandboxLevel {
+        SandboxLevel::L3
+    }
+
+    async fn run(&self, _: &Policy, command: &Command) -> Result<Finished, SandboxError> {
+        panic!("a command was run: {command:?}");
+    }
+
+    fn hand_over(&self, _: &std::path::Path) -> Result<(), SandboxError> {
+        Ok(())
+    }
+
+    fn belongs(&self, _: &std::path::Path) -> Result<bool, SandboxError> {
+        Ok(true)
+    }
+}
+
+/// No model is asked and no command is run in these tests.
+fn sprint(desk: Desk) -> Sprint {
+    let spending = desk.store.spending(Arc::clone(&desk.clock));
+    let clock = Arc::clone(&desk.clock);
+    let router = Router::new(Vec::new(), SpendLimits::default(), spending, clock);
+    Sprint {
+        desk,
+        sandbox: Arc::new(Closed),
+        router: Arc::new(router),
     }
 }
 
@@ -228,13 +292,13 @@ async fn a_push_that_the_log_never_heard_of_becomes_one_pull_request() {
     let stage = Stage::new().await;
     stage.push(BRANCH).await;
     stage.die();
-    stage.desk.recover().await.unwrap();
+    stage.sprint.recover().await.unwrap();
     let pulls = stage.pulls().await;
     assert_eq!((1, 1), (pulls.len(), stage.comments().await));
     let number = pulls[0];
     assert_eq!(Some(Outcome::PullRequest { number }), stage.outcome().await);
     assert!(stage.is_cleared());
-    stage.desk.recover().await.unwrap();
+    stage.sprint.recover().await.unwrap();
     assert_eq!((pulls, 1), (stage.pulls().await, stage.comments().await));
 }
 
@@ -242,7 +306,7 @@ async fn a_push_that_the_log_never_heard_of_becomes_one_pull_request() {
 async fn a_run_of_another_host_is_left_alone() {
     let stage = Stage::new().await;
     stage.push(BRANCH).await;
-    stage.desk.recover().await.unwrap();
+    stage.sprint.recover().await.unwrap();
     assert_eq!(None, stage.outcome().await);
     assert_eq!(0, stage.pulls().await.len());
     assert!(stage.is_cleared());
@@ -259,7 +323,7 @@ async fn a_run_that_somebody_closed_meanwhile_is_not_closed_again() {
         })
         .await;
     stage.die();
-    stage.desk.recover().await.unwrap();
+    stage.sprint.recover().await.unwrap();
     assert_eq!(Some(Outcome::Abandoned), stage.outcome().await);
     assert_eq!(0, stage.pulls().await.len());
     assert!(stage.is_cleared());
@@ -279,14 +343,16 @@ async fn an_answer_of_a_person_or_of_another_attempt_stands() {
                 state: Some(IssueState::Closed),
                 ..PullUpdate::default()
             };
-            let updated = stage
-                .desk
-                .forge
-                .update_pull(&stage.desk.repo, number, &update);
+            let updated =
+                stage
+                    .sprint
+                    .desk
+                    .forge
+                    .update_pull(&stage.sprint.desk.repo, number, &update);
             updated.await.unwrap();
         }
         stage.die();
-        stage.desk.recover().await.unwrap();
+        stage.sprint.recover().await.unwrap();
         assert_eq!(vec![number], stage.pulls().await, "{offered}");
         assert_eq!(Some(Outcome::Abandoned), stage.outcome().await);
     }
@@ -304,7 +370,7 @@ async fn a_run_that_can_never_be_carried_on_does_not_stop_every_sprint() {
         })
         .await;
     stage.die();
-    stage.desk.recover().await.unwrap();
+    stage.sprint.recover().await.unwrap();
     let outcome = stage.outcome().await;
     assert!(
         matches!(outcome, Some(Outcome::Failed { .. })),
@@ -324,7 +390,7 @@ async fn a_deleted_pull_request_is_an_answer_and_stops_nothing_else() {
             adopted: false,
         })
         .await;
-    let choice = stage.desk.choose().await.unwrap();
+    let choice = stage.sprint.desk.choose().await.unwrap();
     assert_eq!(None, choice.issue);
     let [passed] = choice.passed_over.as_slice() else {
         panic!("{choice:?}");

@@ -111,8 +111,9 @@ impl Desk {
             .map_err(timmy_git::GitError::from)?;
         let head = self.fetch_branch(&bare, &branch).await?;
         let place = RunPlace::make(&self.root, &RunId::generate())?;
+        let checkout = place.check_tree()?;
         let again = self
-            .check(sandbox, &head, &recorded.command, &place.check_tree())
+            .check(sandbox, &head, &recorded.command, &checkout)
             .await;
         place.clear()?;
         let same_commit = recorded.commit == head;

@@ -6,9 +6,11 @@
 //! makes good is told as such.
 
 mod access;
+mod changes;
 mod issues;
 mod pulls;
 mod references;
+mod reviews;
 mod sheet;
 mod threads;
 
@@ -79,6 +81,7 @@ pub async fn run(
         threads::check(&mut bench).await;
         references::check(&mut bench).await;
         pulls::check(&mut bench).await;
+        changes::check(&mut bench).await;
         access::archive(&mut bench).await;
     }
     Ok(bench.sheet.into_rows())

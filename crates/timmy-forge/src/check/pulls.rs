@@ -6,6 +6,7 @@ use timmy_git::GitError;
 
 use super::Bench;
 use super::MAIN;
+use super::reviews;
 use crate::error::ForgeError;
 use crate::forge::Forge;
 use crate::types::IssueFilter;
@@ -42,6 +43,7 @@ pub(super) async fn check(bench: &mut Bench) {
     statuses(bench, &branches.work).await;
     draft(bench, &pull, &branches.work).await;
     contents(bench, &pull).await;
+    reviews::check(bench, pull.number, &branches.work).await;
     merging(bench, &pull, &branches).await;
     conflict(bench).await;
 }

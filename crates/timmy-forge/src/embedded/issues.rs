@@ -1,6 +1,7 @@
 //! Issues.
 
 use http::StatusCode;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
@@ -72,6 +73,7 @@ pub(super) async fn list(visit: &Visit<'_>) -> Answer {
         },
         labels: labels::named(visit, &names).await?,
         base_branch: None,
+        since: since(call.parameter("since"))?,
     };
     let page = call.page();
     let (found, total) = visit
@@ -83,6 +85,16 @@ pub(super) async fn list(visit: &Visit<'_>) -> Answer {
         shapes.push(shape(visit, issue).await?);
     }
     Ok(call.list(&shapes, total))
+}
+
+/// A moment to list from, in milliseconds. Times are told in seconds, so the second it names is whole.
+fn since(text: &str) -> Result<Option<i64>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let moment: Result<Timestamp, _> = text.parse();
+    let moment = moment.map_err(|error| Refusal::unprocessable(error.to_string()))?;
+    Ok(Some(moment.as_second().saturating_mul(1000)))
 }
 
 /// `closed`, `all`, or else open.

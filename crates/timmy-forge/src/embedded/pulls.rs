@@ -67,6 +67,7 @@ pub(super) async fn list(visit: &Visit<'_>) -> Answer {
         kind: Some(Kind::Pull),
         labels: Vec::new(),
         base_branch: (!base.is_empty()).then(|| base.to_owned()),
+        since: None,
     };
     let page = call.page();
     let repository = visit.repository.id;

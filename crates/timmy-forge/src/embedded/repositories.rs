@@ -128,6 +128,43 @@ pub(super) async fn remove(visit: &Visit<'_>) -> Answer {
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
+/// `GET /repos/{owner}/{name}/collaborators/{user}`: 204 or 404; the owner is none.
+pub(super) async fn is_invited(visit: &Visit<'_>, name: &str) -> Answer {
+    visit.user()?;
+    let user = visit.tables().user(name).await?;
+    let user = user.ok_or_else(|| Refusal::unprocessable("user does not exist"))?;
+    let repository = &visit.repository;
+    let permission = visit.tables().permission(repository, user.id).await?;
+    match permission == Permission::None || user.id == repository.owner_id {
+        true => Err(Refusal::Missing),
+        false => Ok(answer::empty(StatusCode::NO_CONTENT)),
+    }
+}
+
+/// `GET /repos/{owner}/{name}/collaborators/{user}/permission`: others' for administrators only.
+pub(super) async fn permission(visit: &Visit<'_>, name: &str) -> Answer {
+    let asking = visit.user()?;
+    let own = asking.name.eq_ignore_ascii_case(name);
+    if !own && visit.permission < Permission::Admin {
+        let message = "Only admins can query all permissions, repo admins can query all repo \
+                       permissions, collaborators can query only their own";
+        return Err(Refusal::said(StatusCode::FORBIDDEN, message));
+    }
+    let user = visit.tables().user(name).await?.ok_or(Refusal::Missing)?;
+    let repository = &visit.repository;
+    let word = match visit.tables().permission(repository, user.id).await? {
+        _ if user.id == repository.owner_id => "owner",
+        Permission::None if !repository.private => Permission::Read.as_str(),
+        permission => permission.as_str(),
+    };
+    let shape = json!({
+        "permission": word,
+        "role_name": word,
+        "user": users::shape(&visit.call.base, user.id, &user.name),
+    });
+    Ok(answer::json(StatusCode::OK, &shape))
+}
+
 /// `PUT /repos/{owner}/{name}/collaborators/{user}`
 pub(super) async fn invite(visit: &Visit<'_>, name: &str) -> Answer {
     visit.require(Permission::Admin)?;

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
+use timmy_store::forge::KeptReviewComment;
 use timmy_store::forge::NewReview;
 use timmy_store::forge::Pull;
 use timmy_store::forge::Review;
@@ -43,8 +44,46 @@ struct Remark {
 /// `GET /repos/{owner}/{name}/pulls/{number}/reviews`
 pub(super) async fn list(visit: &Visit<'_>, pull: &Pull) -> Answer {
     let reviews = visit.tables().reviews(pull.issue.id).await?;
-    let shapes: Vec<Value> = reviews.iter().map(|one| shape(visit, pull, one)).collect();
+    let shapes: Vec<Value> = reviews
+        .iter()
+        .enumerate()
+        .map(|(place, one)| shape(visit, pull, one, is_superseded(one, &reviews[place + 1..])))
+        .collect();
     Ok(visit.call.page_of(&shapes))
+}
+
+/// `GET /repos/{owner}/{name}/pulls/{number}/reviews/{id}`
+pub(super) async fn get(visit: &Visit<'_>, pull: &Pull, id: &str) -> Answer {
+    let (review, superseded) = find(visit, pull, id).await?;
+    let shape = shape(visit, pull, &review, superseded);
+    Ok(answer::json(StatusCode::OK, &shape))
+}
+
+/// `GET /repos/{owner}/{name}/pulls/{number}/reviews/{id}/comments`: all of them.
+pub(super) async fn comments(visit: &Visit<'_>, pull: &Pull, id: &str) -> Answer {
+    let (review, _) = find(visit, pull, id).await?;
+    let kept = visit.tables().review_comments(review.id).await?;
+    let shapes: Vec<Value> = kept
+        .iter()
+        .map(|one| comment_shape(visit, pull, &review, one))
+        .collect();
+    Ok(answer::json(StatusCode::OK, &shapes))
+}
+
+async fn find(visit: &Visit<'_>, pull: &Pull, id: &str) -> Result<(Review, bool), Refusal> {
+    let id: i64 = id.parse().map_err(|_| Refusal::Missing)?;
+    let reviews = visit.tables().reviews(pull.issue.id).await?;
+    let place = reviews.iter().position(|review| review.id == id);
+    let place = place.ok_or(Refusal::Missing)?;
+    let superseded = is_superseded(&reviews[place], &reviews[place + 1..]);
+    Ok((reviews[place].clone(), superseded))
+}
+
+/// Whoever decides again dismisses what he decided before, as on Gitea.
+fn is_superseded(review: &Review, later: &[Review]) -> bool {
+    let decides = |review: &Review| matches!(review.state.as_str(), "APPROVED" | "REQUEST_CHANGES");
+    let again = |other: &Review| other.author_id == review.author_id && decides(other);
+    decides(review) && later.iter().any(again)
 }
 
 /// `POST /repos/{owner}/{name}/pulls/{number}/reviews`, which answers 200.
@@ -77,7 +116,10 @@ pub(super) async fn create(visit: &Visit<'_>, pull: &Pull) -> Answer {
     let reviews = visit.tables().reviews(pull.issue.id).await?;
     let made = reviews.iter().find(|review| review.id == id);
     let made = made.ok_or(Refusal::Missing)?;
-    Ok(answer::json(StatusCode::OK, &shape(visit, pull, made)))
+    Ok(answer::json(
+        StatusCode::OK,
+        &shape(visit, pull, made, false),
+    ))
 }
 
 fn state(asked: &Create, own: bool) -> Result<&'static str, Refusal> {
@@ -98,7 +140,33 @@ fn state(asked: &Create, own: bool) -> Result<&'static str, Refusal> {
     }
 }
 
-fn shape(visit: &Visit<'_>, pull: &Pull, review: &Review) -> Value {
+fn comment_shape(
+    visit: &Visit<'_>,
+    pull: &Pull,
+    review: &Review,
+    kept: &KeptReviewComment,
+) -> Value {
+    let page = format!("{}/pulls/{}", visit.page_url(), pull.issue.number);
+    let line = kept.comment.line;
+    json!({
+        "id": kept.id,
+        "body": kept.comment.body,
+        "user": users::shape(&visit.call.base, review.author_id, &review.author),
+        "resolver": null,
+        "pull_request_review_id": review.id,
+        "created_at": users::time(review.created_at),
+        "updated_at": users::time(review.created_at),
+        "path": kept.comment.path,
+        "commit_id": review.commit,
+        "original_commit_id": "",
+        "position": line.max(0),
+        "original_position": line.min(0).saturating_neg(),
+        "html_url": format!("{page}#issuecomment-{}", kept.id),
+        "pull_request_url": page,
+    })
+}
+
+fn shape(visit: &Visit<'_>, pull: &Pull, review: &Review, dismissed: bool) -> Value {
     let page = format!("{}/pulls/{}", visit.page_url(), pull.issue.number);
     json!({
         "id": review.id,
@@ -109,7 +177,7 @@ fn shape(visit: &Visit<'_>, pull: &Pull, review: &Review) -> Value {
         "commit_id": review.commit,
         "stale": review.commit != pull.head,
         "official": false,
-        "dismissed": false,
+        "dismissed": dismissed,
         "comments_count": review.comments,
         "submitted_at": users::time(review.created_at),
         "updated_at": users::time(review.created_at),

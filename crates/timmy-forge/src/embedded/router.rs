@@ -108,6 +108,10 @@ async fn repository(visit: &Visit<'_>, path: &[&str]) -> Answer {
         (&Method::GET, []) => repositories::get(visit).await,
         (&Method::PATCH, []) => repositories::edit(visit).await,
         (&Method::DELETE, []) => repositories::remove(visit).await,
+        (&Method::GET, ["collaborators", user]) => repositories::is_invited(visit, user).await,
+        (&Method::GET, ["collaborators", user, "permission"]) => {
+            repositories::permission(visit, user).await
+        }
         (&Method::PUT, ["collaborators", user]) => repositories::invite(visit, user).await,
         (&Method::DELETE, ["collaborators", user]) => repositories::expel(visit, user).await,
         (_, ["branches", rest @ ..]) => branch(visit, rest).await,
@@ -213,6 +217,8 @@ async fn pull(visit: &Visit<'_>, pull: &Pull, path: &[&str]) -> Answer {
         (&Method::POST, ["merge"]) => merging::merge(visit, pull).await,
         (&Method::GET, ["reviews"]) => reviews::list(visit, pull).await,
         (&Method::POST, ["reviews"]) => reviews::create(visit, pull).await,
+        (&Method::GET, ["reviews", id]) => reviews::get(visit, pull, id).await,
+        (&Method::GET, ["reviews", id, "comments"]) => reviews::comments(visit, pull, id).await,
         (&Method::GET, head) => {
             pulls::between(visit, &pull.issue.number.to_string(), &head.join("/")).await
         }

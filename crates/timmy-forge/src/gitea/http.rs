@@ -157,6 +157,9 @@ impl Http {
         };
         tracing::debug!(call = %call.name(), status = status.as_u16(), bytes = body.len(), "forge answered");
         if status.is_success() {
+            if refusal::is_page(&headers, &body) {
+                return Err(call.page(format!("{} bytes of HTML", body.len())));
+            }
             let call = call.name();
             return Ok(Answer {
                 call,
@@ -215,12 +218,18 @@ impl Http {
             let location = headers.get(header::LOCATION);
             let location = location.map(|value| String::from_utf8_lossy(value.as_bytes()));
             let to = location.unwrap_or_default();
-            return ForgeError::Redirected {
-                call: call.name(),
-                to: self
-                    .redactor
-                    .redact(&text::bound(&text::clean_line(&to), 300)),
-            };
+            // What stands behind the question mark says where a person wanted to go.
+            let place = to.split(['?', '#']).next().unwrap_or_default();
+            let shown = text::clean_line(place);
+            let to = self.redactor.redact(&text::bound(&shown, 300));
+            // A forge that moved points into an API; a login or maintenance page does not.
+            if place.contains("/api/v1") {
+                let call = call.name();
+                return ForgeError::Redirected { call, to };
+            }
+            let call = call.name();
+            let what = format!("it sends everybody to {to}");
+            return ForgeError::Page { call, what };
         }
         if status.is_server_error() {
             let why = if said.is_empty() {
@@ -261,6 +270,17 @@ impl Call {
         format!("{} {}", self.method, self.url)
     }
 
+    /// Whatever stands before the forge answered in its place; it may have let a write through.
+    fn page(&self, what: String) -> ForgeError {
+        let call = self.name();
+        if self.method == Method::GET {
+            ForgeError::Page { call, what }
+        } else {
+            let why = format!("a page came instead of an answer: {what}");
+            ForgeError::UnknownOutcome { call, why }
+        }
+    }
+
     /// After a fault in the middle a read can be repeated, but what became of a write is unknown.
     fn fault(&self, why: String) -> ForgeError {
         let call = self.name();
@@ -274,7 +294,23 @@ impl Call {
 
 impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
-        serde_json::from_slice(&self.body).map_err(|error| self.malformed(&error.to_string()))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            if error.is_eof() && !self.body.is_empty() {
+                return self.cut_off();
+            }
+            self.malformed(&error.to_string())
+        })
+    }
+
+    /// JSON that ends in the middle, under a head that promised no length.
+    fn cut_off(&self) -> ForgeError {
+        let call = self.call.clone();
+        let why = format!("the answer breaks off after {} bytes", self.body.len());
+        if call.starts_with(Method::GET.as_str()) {
+            ForgeError::Unavailable { call, why }
+        } else {
+            ForgeError::UnknownOutcome { call, why }
+        }
     }
 
     pub(super) fn malformed(&self, why: &str) -> ForgeError {

@@ -1,5 +1,6 @@
 //! Gitea, Forgejo and the embedded forge, over `/api/v1`.
 
+mod changes;
 mod comments;
 mod http;
 mod issues;
@@ -10,9 +11,11 @@ mod paging;
 mod pulls;
 mod refusal;
 mod repositories;
+mod reviews;
 mod settle;
 mod statuses;
 mod wire;
+mod wire_pull;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use std::time::Duration;
 
 use ::http::Method;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use timmy_core::Clock;
 use timmy_core::IssueNumber;
@@ -30,7 +34,9 @@ use timmy_git::Remote;
 use self::http::Http;
 use self::wire::WireVersion;
 use crate::error::ForgeError;
+use crate::feed::Changes;
 use crate::forge::Forge;
+use crate::review::Review;
 use crate::types::Comment;
 use crate::types::ForgeAddress;
 use crate::types::ForgeKind;
@@ -180,6 +186,14 @@ impl Forge for GiteaClient {
         self.list_issues(repo, filter).await
     }
 
+    async fn changes(
+        &self,
+        repo: &RepoName,
+        since: Option<Timestamp>,
+    ) -> Result<Changes, ForgeError> {
+        self.list_changes(repo, since).await
+    }
+
     async fn issue(&self, repo: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError> {
         self.read_issue(repo, number).await.map(Issue::from)
     }
@@ -293,6 +307,18 @@ impl Forge for GiteaClient {
         request: &MergeRequest,
     ) -> Result<PullRequest, ForgeError> {
         self.merge(repo, number, request).await
+    }
+
+    async fn reviews(
+        &self,
+        repo: &RepoName,
+        number: IssueNumber,
+    ) -> Result<Vec<Review>, ForgeError> {
+        self.list_reviews(repo, number).await
+    }
+
+    async fn is_writer(&self, repo: &RepoName, login: &str) -> Result<bool, ForgeError> {
+        self.may_write(repo, login).await
     }
 
     async fn pull_files(

@@ -16,10 +16,29 @@ use crate::error::ForgeError;
 const PAGE_SIZES: [u32; 3] = [50, 5, 1];
 /// A list that is longer than this is not read.
 const ITEM_LIMIT: u32 = 10_000;
+/// Of what is cut short as it is read, more fits.
+pub(super) const CUT_ITEM_LIMIT: u32 = 100_000;
 
 /// Something on a page, told apart by its id.
 pub(super) trait Listed: DeserializeOwned {
     fn id(&self) -> u64;
+}
+
+/// A list on the forge.
+pub(super) struct List<'a> {
+    pub(super) segments: &'a [&'a str],
+    pub(super) query: &'a [(&'a str, &'a str)],
+    /// A longer one is not read.
+    pub(super) item_limit: u32,
+}
+
+/// What a list held.
+pub(super) struct Found<T> {
+    pub(super) items: Vec<T>,
+    /// How many of them came with the first page.
+    pub(super) on_first_page: usize,
+    /// Whether something too large to be read was left out.
+    pub(super) left_out: bool,
 }
 
 /// All items of a list. How many pages there are is read off the headers, never off the length of a
@@ -30,62 +49,90 @@ pub(super) async fn all_pages<T: Listed>(
     segments: &[&str],
     query: &[(&str, &str)],
 ) -> Result<Vec<T>, ForgeError> {
+    let list = List {
+        segments,
+        query,
+        item_limit: ITEM_LIMIT,
+    };
+    let found = all_pages_as(http, &list, |item: T| item).await?;
+    Ok(found.items)
+}
+
+/// The same, each item changed into what is kept of it as soon as its page is read.
+pub(super) async fn all_pages_as<T: Listed, U>(
+    http: &Http,
+    list: &List<'_>,
+    keep: impl Fn(T) -> U,
+) -> Result<Found<U>, ForgeError> {
     for size in PAGE_SIZES {
-        if let Some(items) = pages_of(http, segments, query, size).await? {
-            return Ok(items);
+        if let Some(found) = pages_of(http, list, size, &keep).await? {
+            return Ok(found);
         }
     }
-    Ok(Vec::new())
+    Ok(Found {
+        items: Vec::new(),
+        on_first_page: 0,
+        left_out: true,
+    })
 }
 
 /// All items by pages of a size; `None` when one of several items is too large.
-async fn pages_of<T: Listed>(
+async fn pages_of<T: Listed, U>(
     http: &Http,
-    segments: &[&str],
-    query: &[(&str, &str)],
+    list: &List<'_>,
     size: u32,
-) -> Result<Option<Vec<T>>, ForgeError> {
-    let mut items = Vec::new();
+    keep: impl Fn(T) -> U,
+) -> Result<Option<Found<U>>, ForgeError> {
+    let mut found = Found {
+        items: Vec::new(),
+        on_first_page: 0,
+        left_out: false,
+    };
     let mut seen = HashSet::new();
     let mut page = 1;
     loop {
-        let call = page_call(http, segments, query, size, page);
+        let call = page_call(http, list, size, page);
         let next = match http.read(&call).await {
             Ok(answer) => {
-                let found: Vec<T> = answer.json::<Option<Vec<T>>>()?.unwrap_or_default();
+                let read: Vec<T> = answer.json::<Option<Vec<T>>>()?.unwrap_or_default();
                 let before = seen.len();
                 // An item can move to the next page while pages are read.
-                items.extend(found.into_iter().filter(|item| seen.insert(item.id())));
+                let news = read.into_iter().filter(|item| seen.insert(item.id()));
+                found.items.extend(news.map(&keep));
                 next_page(&answer.headers, page, seen.len(), seen.len() - before)
             }
             Err(ForgeError::TooLarge { .. }) if size > 1 => return Ok(None),
             Err(ForgeError::TooLarge { what, .. }) => {
                 tracing::warn!(call = %call.name(), what, "an item is left out of a list");
+                found.left_out = true;
                 Some(page + 1)
             }
             Err(error) => return Err(error),
         };
+        if page == 1 {
+            found.on_first_page = found.items.len();
+        }
         match next {
-            Some(next) if next <= ITEM_LIMIT / size => page = next,
-            Some(_) => return Err(too_many(&call)),
-            None => return Ok(Some(items)),
+            Some(next) if next <= list.item_limit / size => page = next,
+            Some(_) => return Err(too_many(&call, list.item_limit)),
+            None => return Ok(Some(found)),
         }
     }
 }
 
-fn page_call(http: &Http, segments: &[&str], query: &[(&str, &str)], size: u32, page: u32) -> Call {
-    let mut call = http.call(Method::GET, segments);
-    for (key, value) in query {
+fn page_call(http: &Http, list: &List<'_>, size: u32, page: u32) -> Call {
+    let mut call = http.call(Method::GET, list.segments);
+    for (key, value) in list.query {
         call = call.query(key, value);
     }
     call.query("limit", &size.to_string())
         .query("page", &page.to_string())
 }
 
-fn too_many(call: &Call) -> ForgeError {
+fn too_many(call: &Call, item_limit: u32) -> ForgeError {
     ForgeError::TooLarge {
         call: call.name(),
-        what: format!("the list is longer than {ITEM_LIMIT} items"),
+        what: format!("the list is longer than {item_limit} items"),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn message(headers: &HeaderMap, body: &[u8]) -> String {
     text::bound(&text::clean_line(&message), SHOWN_LIMIT).into_owned()
 }
 
-fn is_page(headers: &HeaderMap, body: &[u8]) -> bool {
+pub(super) fn is_page(headers: &HeaderMap, body: &[u8]) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE);
     let html = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
     html || body.trim_ascii_start().starts_with(b"<")

@@ -4,28 +4,24 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::Deserializer;
 use timmy_core::IssueNumber;
-use timmy_core::ObjectName;
 use timmy_core::RepoName;
 use timmy_core::text;
 
 use super::paging::Listed;
+use super::wire_pull::pull_state;
+use super::wire_pull::without_draft_prefix;
+use crate::feed::ListedPull;
 use crate::types::Comment;
 use crate::types::Issue;
 use crate::types::IssueState;
+use crate::types::LISTED_TEXT_LIMIT;
 use crate::types::Label;
-use crate::types::PullFile;
-use crate::types::PullRequest;
-use crate::types::PullState;
 use crate::types::Repository;
 use crate::types::Status;
 use crate::types::StatusState;
 use crate::types::TEXT_LIMIT;
 
-/// What marks a draft at the start of a title. Gitea and Forgejo know no other way.
-pub(super) const DRAFT_PREFIX: &str = "WIP: ";
-const DRAFT_PREFIXES: [&str; 2] = ["wip:", "[wip]"];
-
-fn nullable<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn nullable<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Default,
     D: Deserializer<'de>,
@@ -37,7 +33,7 @@ where
 #[serde(default)]
 pub(super) struct WireUser {
     #[serde(deserialize_with = "nullable")]
-    login: String,
+    pub(super) login: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,7 +47,7 @@ pub(super) struct WireVersion {
 #[serde(default)]
 pub(super) struct WireRepository {
     #[serde(deserialize_with = "nullable")]
-    id: u64,
+    pub(super) id: u64,
     #[serde(deserialize_with = "nullable")]
     full_name: String,
     #[serde(deserialize_with = "nullable")]
@@ -141,7 +137,17 @@ pub(super) struct WireIssue {
     comments: u64,
     #[serde(deserialize_with = "nullable")]
     html_url: String,
-    pull_request: Option<serde::de::IgnoredAny>,
+    pull_request: Option<WirePullPart>,
+}
+
+/// What the list of issues tells of a pull request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WirePullPart {
+    #[serde(deserialize_with = "nullable")]
+    merged: bool,
+    #[serde(deserialize_with = "nullable")]
+    draft: bool,
 }
 
 impl Listed for WireIssue {
@@ -171,13 +177,15 @@ impl WireIssue {
     }
 }
 
-impl From<WireIssue> for Issue {
-    fn from(issue: WireIssue) -> Self {
-        Self {
+impl WireIssue {
+    /// The issue, with at most about so many bytes of its text.
+    fn into_issue(self, text_limit: usize) -> Issue {
+        let issue = self;
+        Issue {
             number: issue.number,
             title: issue.title,
             body_bytes: issue.body.len() as u64,
-            body: bounded(issue.body),
+            body: bounded_to(issue.body, text_limit),
             state: issue_state(&issue.state),
             labels: issue.labels.into_iter().map(|label| label.name).collect(),
             assignees: issue.assignees.into_iter().map(|user| user.login).collect(),
@@ -187,6 +195,45 @@ impl From<WireIssue> for Issue {
             comment_count: issue.comments,
             web_url: issue.html_url,
         }
+    }
+
+    /// What a list tells of it, with less of its text than when it is read alone.
+    pub(super) fn into_listed(self) -> Listing {
+        let Some(part) = &self.pull_request else {
+            return Listing::Issue(self.into_issue(LISTED_TEXT_LIMIT));
+        };
+        let prefixed = without_draft_prefix(&self.title);
+        Listing::Pull(ListedPull {
+            number: self.number,
+            draft: part.draft || prefixed.is_some(),
+            title: prefixed.unwrap_or(&self.title).to_owned(),
+            state: pull_state(&self.state, part.merged),
+            author: login_of(self.user.as_ref()).to_owned(),
+            updated: self.updated_at.unwrap_or_default(),
+            comment_count: self.comments,
+            labels: self.labels.into_iter().map(|label| label.name).collect(),
+        })
+    }
+}
+
+/// One entry of a list in which issues and pull requests stand together.
+pub(super) enum Listing {
+    Issue(Issue),
+    Pull(ListedPull),
+}
+
+impl Listing {
+    pub(super) fn updated(&self) -> Timestamp {
+        match self {
+            Self::Issue(issue) => issue.updated,
+            Self::Pull(pull) => pull.updated,
+        }
+    }
+}
+
+impl From<WireIssue> for Issue {
+    fn from(issue: WireIssue) -> Self {
+        issue.into_issue(TEXT_LIMIT)
     }
 }
 
@@ -226,85 +273,6 @@ impl From<WireComment> for Comment {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct WireBranch {
-    #[serde(rename = "ref", deserialize_with = "nullable")]
-    reference: String,
-    #[serde(deserialize_with = "nullable")]
-    sha: String,
-    repo_id: Option<i64>,
-    repo: Option<WireRepository>,
-}
-
-impl WireBranch {
-    fn repository(&self) -> Option<i64> {
-        let inner = self
-            .repo
-            .as_ref()
-            .and_then(|repo| i64::try_from(repo.id).ok());
-        self.repo_id.or(inner)
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct WirePull {
-    #[serde(deserialize_with = "nullable")]
-    id: u64,
-    #[serde(deserialize_with = "nullable")]
-    pub(super) number: IssueNumber,
-    #[serde(deserialize_with = "nullable")]
-    title: String,
-    #[serde(deserialize_with = "nullable")]
-    body: String,
-    #[serde(deserialize_with = "nullable")]
-    state: String,
-    #[serde(deserialize_with = "nullable")]
-    draft: bool,
-    #[serde(deserialize_with = "nullable")]
-    merged: bool,
-    #[serde(deserialize_with = "nullable")]
-    mergeable: bool,
-    merge_commit_sha: Option<String>,
-    #[serde(deserialize_with = "nullable")]
-    head: WireBranch,
-    #[serde(deserialize_with = "nullable")]
-    base: WireBranch,
-    user: Option<WireUser>,
-    #[serde(deserialize_with = "nullable")]
-    html_url: String,
-}
-
-impl Listed for WirePull {
-    fn id(&self) -> u64 {
-        self.id
-    }
-}
-
-impl WirePull {
-    pub(super) fn into_pull(self) -> Result<PullRequest, String> {
-        let head: ObjectName = self.head.sha.parse().map_err(|error| format!("{error}"))?;
-        let prefixed = without_draft_prefix(&self.title);
-        let merge_commit = self.merge_commit_sha.as_deref().unwrap_or_default();
-        Ok(PullRequest {
-            number: self.number,
-            draft: self.draft || prefixed.is_some(),
-            title: prefixed.unwrap_or(&self.title).to_owned(),
-            body: bounded(self.body),
-            state: pull_state(&self.state, self.merged),
-            from_fork: self.head.repository() != self.base.repository(),
-            head_branch: self.head.reference,
-            head,
-            base_branch: self.base.reference,
-            mergeable: self.mergeable.then_some(true),
-            merge_commit: merge_commit.parse().ok().filter(|_| self.merged),
-            author: login_of(self.user.as_ref()).to_owned(),
-            web_url: self.html_url,
-        })
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
 pub(super) struct WireBranchTip {
     #[serde(deserialize_with = "nullable")]
     pub(super) commit: WireCommit,
@@ -315,41 +283,6 @@ pub(super) struct WireBranchTip {
 pub(super) struct WireCommit {
     #[serde(deserialize_with = "nullable")]
     pub(super) id: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct WireFile {
-    #[serde(deserialize_with = "nullable")]
-    filename: String,
-    #[serde(deserialize_with = "nullable")]
-    status: String,
-    #[serde(deserialize_with = "nullable")]
-    additions: u64,
-    #[serde(deserialize_with = "nullable")]
-    deletions: u64,
-}
-
-impl Listed for WireFile {
-    fn id(&self) -> u64 {
-        use std::hash::DefaultHasher;
-        use std::hash::Hash;
-        use std::hash::Hasher;
-        let mut hasher = DefaultHasher::new();
-        self.filename.hash(&mut hasher);
-        hasher.finish()
-    }
-}
-
-impl From<WireFile> for PullFile {
-    fn from(file: WireFile) -> Self {
-        Self {
-            path: file.filename,
-            status: file.status,
-            additions: file.additions,
-            deletions: file.deletions,
-        }
-    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -385,29 +318,25 @@ impl From<WireStatus> for Status {
     }
 }
 
-fn login_of(user: Option<&WireUser>) -> &str {
+pub(super) fn login_of(user: Option<&WireUser>) -> &str {
     user.map_or("", |user| user.login.as_str())
 }
 
-fn bounded(body: String) -> String {
-    if body.len() <= TEXT_LIMIT {
+pub(super) fn bounded(body: String) -> String {
+    bounded_to(body, TEXT_LIMIT)
+}
+
+fn bounded_to(body: String, limit: usize) -> String {
+    if body.len() <= limit {
         return body;
     }
-    text::bound(&body, TEXT_LIMIT).into_owned()
+    text::bound(&body, limit).into_owned()
 }
 
 fn issue_state(word: &str) -> IssueState {
     match word {
         "open" => IssueState::Open,
         _ => IssueState::Closed,
-    }
-}
-
-fn pull_state(word: &str, merged: bool) -> PullState {
-    match word {
-        _ if merged => PullState::Merged,
-        "open" => PullState::Open,
-        _ => PullState::Closed,
     }
 }
 
@@ -419,17 +348,6 @@ fn status_state(word: &str) -> StatusState {
         "warning" => StatusState::Warning,
         _ => StatusState::Error,
     }
-}
-
-/// The title behind the prefix that marks a draft, when there is one.
-fn without_draft_prefix(title: &str) -> Option<&str> {
-    DRAFT_PREFIXES.iter().find_map(|prefix| {
-        let start = title.get(..prefix.len())?;
-        let rest = &title[prefix.len()..];
-        start
-            .eq_ignore_ascii_case(prefix)
-            .then_some(rest.trim_start())
-    })
 }
 
 #[cfg(test)]
@@ -463,16 +381,6 @@ mod tests {
         let warning = issue.warning().map(|problem| problem.what);
         let expected = "the text of issue #9 is 10485760 bytes long; its middle was left out";
         assert_eq!(Some(expected.to_owned()), warning);
-    }
-
-    #[test]
-    fn drafts_are_told_by_their_title() {
-        for title in ["WIP: x", "wip:x", "[WIP] x", "[wip]x"] {
-            assert_eq!(Some("x"), without_draft_prefix(title), "{title}");
-        }
-        for title in ["x", "WIPx: y", "", "wi\u{e9}: x"] {
-            assert_eq!(None, without_draft_prefix(title), "{title}");
-        }
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use timmy_forge::Issue;
 use timmy_forge::IssueFilter;
 use timmy_forge::Pacing;
 use timmy_forge::PullFilter;
+use timmy_forge::PullState;
 use timmy_loopback::Reply;
 
 use crate::scripted::Scripted;
@@ -356,4 +357,153 @@ async fn dependencies_that_are_switched_off_block_nothing() {
         numbers(&client.blockers(&repo(), 1).await.unwrap())
     );
     assert!(client.blockers(&repo(), 2).await.is_err());
+}
+
+#[tokio::test]
+async fn a_page_before_the_forge_is_a_passing_fault_and_never_shown() {
+    let page = "<!doctype html><title>Down for maintenance</title><p>secret plans";
+    let forge = Scripted::start(move |asked| match asked.before {
+        0 => text(200, "text/html; charset=utf-8", page),
+        1 => with_header(
+            Reply::empty(StatusCode::FOUND),
+            "location",
+            "/user/login?redirect_to=x",
+        ),
+        _ => json(200, &json!({"version": "1.25.0"})),
+    })
+    .await;
+    assert_eq!(
+        "1.25.0",
+        forge.client().server().await.unwrap().version.as_str()
+    );
+    assert_eq!(3, forge.asked().len());
+
+    let forge = Scripted::start(move |_| text(200, "text/plain", page)).await;
+    let error = forge.client().server().await.unwrap_err();
+    assert!(error.is_passing());
+    assert_eq!(
+        "a page came instead of an answer of the forge: 65 bytes of HTML",
+        error.to_string()
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_a_passing_fault() {
+    let forge = Scripted::start(|_| text(200, "application/json", "{\"version\": \"1.2")).await;
+    let error = forge.client().server().await.unwrap_err();
+    assert!(error.is_passing());
+    assert_eq!(
+        "the forge gives no usable answer: the answer breaks off after 16 bytes",
+        error.to_string()
+    );
+}
+
+#[tokio::test]
+async fn a_page_after_a_write_leaves_it_open_whether_it_happened() {
+    // The proxy let the comment through and answered with a page of its own.
+    let forge = Scripted::start(|asked| {
+        if asked.request.method() == "POST" {
+            return text(200, "text/html", "<html>");
+        }
+        let written = json!({"id": 4, "body": "x <!-- timmy:m -->", "user": {"login": "bot"}});
+        match asked.before {
+            0 => json(200, &json!([])),
+            _ => json(200, &json!([written])),
+        }
+    })
+    .await;
+    let body = "x <!-- timmy:m -->";
+    let comment = forge.client().comment(&repo(), 1, body).await.unwrap();
+    assert_eq!(4, comment.id);
+    let posts = forge
+        .asked()
+        .iter()
+        .filter(|line| line.starts_with("POST"))
+        .count();
+    assert_eq!(1, posts);
+}
+
+#[tokio::test]
+async fn changes_are_one_request_and_no_older_than_the_first_page() {
+    let entry = |number: u64, second: u64| {
+        json!({"id": number, "number": number, "state": "closed", "title": "WIP: t",
+               "body": "x".repeat(100_000), "labels": [{"id": 1, "name": "merge"}],
+               "updated_at": format!("2026-01-01T00:00:{second:02}Z")})
+    };
+    let forge = Scripted::start(move |asked| {
+        let pull = |number, second, part: Value| {
+            let mut pull = entry(number, second);
+            pull["pull_request"] = part;
+            pull
+        };
+        if asked.line.contains("page=2") {
+            return json(200, &json!([entry(3, 40)]));
+        }
+        let page = json!([
+            pull(9, 20, json!({"merged": true})),
+            pull(8, 30, json!({"merged": false, "draft": true})),
+            entry(7, 10),
+        ]);
+        with_header(
+            json(200, &page),
+            "link",
+            "<http://h/x?page=2>; rel=\"next\"",
+        )
+    })
+    .await;
+    let since = "2026-01-01T00:00:10Z".parse().unwrap();
+    let changes = forge.client().changes(&repo(), Some(since)).await.unwrap();
+    let asked = "state=all&since=2026-01-01T00%3A00%3A10Z&limit=50&page=1";
+    assert_eq!(asked, forge.queries()[0]);
+    assert_eq!(vec![7, 3], numbers(&changes.issues));
+    assert!(changes.issues[0].body.len() <= timmy_forge::LISTED_TEXT_LIMIT + 64);
+    assert_eq!(100_000, changes.issues[0].body_bytes);
+    let pulls: Vec<_> = changes
+        .pulls
+        .iter()
+        .map(|pull| (pull.number, pull.state, pull.draft, pull.title.as_str()))
+        .collect();
+    let expected = vec![
+        (9, PullState::Merged, true, "t"),
+        (8, PullState::Closed, true, "t"),
+    ];
+    assert_eq!(expected, pulls);
+    assert_eq!(
+        Some("2026-01-01T00:00:30Z".parse().unwrap()),
+        changes.newest
+    );
+    assert!(changes.complete);
+}
+
+#[tokio::test]
+async fn who_may_write_is_asked_in_the_ways_a_token_allows() {
+    let forge = Scripted::start(|asked| {
+        let path = asked.request.uri().path();
+        let login = path.split('/').nth(7).unwrap();
+        match (login, path.ends_with("/permission")) {
+            ("told-writer", true) => json(200, &json!({"permission": "write"})),
+            ("told-reader", true) => json(200, &json!({"permission": "read"})),
+            (_, true) => json(403, &json!({"message": "Only admins"})),
+            ("invited", false) => Reply::empty(StatusCode::NO_CONTENT),
+            ("stranger", false) => json(404, &json!({})),
+            (_, false) => json(422, &json!({"message": "user does not exist"})),
+        }
+    })
+    .await;
+    let client = forge.client();
+    let mut writers = Vec::new();
+    for login in [
+        "Night",
+        "",
+        "told-writer",
+        "told-reader",
+        "invited",
+        "stranger",
+        "nobody",
+    ] {
+        if client.is_writer(&repo(), login).await.unwrap() {
+            writers.push(login);
+        }
+    }
+    assert_eq!(vec!["Night", "told-writer", "invited"], writers);
 }

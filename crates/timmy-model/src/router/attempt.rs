@@ -12,7 +12,6 @@ use timmy_store::Reservation;
 use timmy_store::SpendError;
 
 use crate::chat::Reply;
-use crate::error::BudgetScope;
 use crate::error::ModelError;
 use crate::error::RouteError;
 use crate::router::Answer;
@@ -71,13 +70,13 @@ impl Router {
     ) -> Result<Reservation, Attempt> {
         let reserved = self
             .spending
-            .reserve(call.run, lane.name(), most, &self.limits)
+            .reserve(call.account, lane.name(), most, &self.limits)
             .await;
         let reservation = reserved.map_err(|error| {
             let problem = error.problem();
             Attempt::Stop(match error {
                 SpendError::OverBudget { limit, .. } => RouteError::OverBudget {
-                    scope: scope(limit),
+                    scope: limit,
                     problem,
                 },
                 SpendError::SettledBefore(_) | SpendError::Store(_) => {
@@ -106,14 +105,6 @@ pub(super) enum Attempt {
     Failed(ModelError),
     /// The call ends here.
     Stop(RouteError),
-}
-
-fn scope(limit: &str) -> BudgetScope {
-    match limit {
-        "call" => BudgetScope::Call,
-        "run" => BudgetScope::Run,
-        _ => BudgetScope::Day,
-    }
 }
 
 /// What a failed try is taken to have used: nothing when the request was refused, everything when
@@ -155,7 +146,7 @@ fn said_tokens(reply: &Reply) -> u64 {
 }
 
 async fn append(call: &Call<'_>, event: EventKind) -> Result<(), Attempt> {
-    let appended = call.events.append(Some(call.run), event).await;
+    let appended = call.events.append(Some(&call.account.run), event).await;
     appended
         .map(|_| ())
         .map_err(|problem| Attempt::Stop(RouteError::Bookkeeping(problem)))
@@ -195,5 +186,8 @@ pub(super) async fn failed(
         what: error.to_string(),
         answer: answer.to_owned(),
     };
-    call.events.append(Some(call.run), event).await.map(|_| ())
+    call.events
+        .append(Some(&call.account.run), event)
+        .await
+        .map(|_| ())
 }

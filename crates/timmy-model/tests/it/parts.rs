@@ -21,6 +21,7 @@ use timmy_model::RouteError;
 use timmy_model::Router;
 use timmy_model::Surroundings;
 use timmy_model::ToolSpec;
+use timmy_store::Account;
 use timmy_store::SpendLimits;
 use timmy_store::Spending;
 use timmy_store::Store;
@@ -117,8 +118,12 @@ impl Desk {
     }
 
     pub(crate) async fn ask(&self, call: u32) -> Result<Answer, RouteError> {
+        let account = Account {
+            run: self.run.clone(),
+            issue: None,
+        };
         self.router
-            .call(&self.run, call, &question(), &self.events)
+            .call(&account, call, &question(), &self.events)
             .await
     }
 

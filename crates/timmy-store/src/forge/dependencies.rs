@@ -21,8 +21,13 @@ impl ForgeTables {
         .bind(blocker)
         .execute(&mut *write)
         .await?;
+        let changed = added.rows_affected() == 1;
+        if changed {
+            self.touch(&mut write, issue).await?;
+            self.touch(&mut write, blocker).await?;
+        }
         write.commit().await?;
-        Ok(added.rows_affected() == 1)
+        Ok(changed)
     }
 
     /// Ends a wait. False when there was none.
@@ -37,8 +42,13 @@ impl ForgeTables {
                 .bind(blocker)
                 .execute(&mut *write)
                 .await?;
+        let changed = removed.rows_affected() == 1;
+        if changed {
+            self.touch(&mut write, issue).await?;
+            self.touch(&mut write, blocker).await?;
+        }
         write.commit().await?;
-        Ok(removed.rows_affected() == 1)
+        Ok(changed)
     }
 
     /// What an issue waits for, newest first.

@@ -11,8 +11,8 @@ use crate::forge::next;
 use crate::forge::users;
 
 /// $1 the repository, $2 a state or '', $3 whether pulls (or -1), $4 and $5 label keys as
-/// `,1,2,` and their count, $6 a base branch or ''. The keys travel in one text because the two
-/// databases have no common way to bind a list.
+/// `,1,2,` and their count, $6 a base branch or '', $7 the earliest change. The keys travel in one
+/// text because the two databases have no common way to bind a list.
 macro_rules! matching {
     () => {
         "WHERE i.repository_id = $1 AND ($2 = '' OR i.state = $2)
@@ -20,7 +20,8 @@ macro_rules! matching {
          AND (SELECT COUNT(*) FROM forge_issue_labels c WHERE c.issue_id = i.id
               AND $4 LIKE '%,' || CAST(c.label_id AS TEXT) || ',%') = $5
          AND ($6 = '' OR (SELECT COUNT(*) FROM forge_pulls p
-              WHERE p.issue_id = i.id AND p.base_branch = $6) = 1)"
+              WHERE p.issue_id = i.id AND p.base_branch = $6) = 1)
+         AND i.updated_at >= $7"
     };
 }
 
@@ -42,7 +43,7 @@ pub(super) use select;
 const COUNT: &str = concat!("SELECT COUNT(*) FROM forge_issues i ", matching!());
 const LIST: &str = select!(concat!(
     matching!(),
-    " ORDER BY i.number DESC LIMIT $7 OFFSET $8"
+    " ORDER BY i.number DESC LIMIT $8 OFFSET $9"
 ));
 
 /// Whether something is to be worked on still.
@@ -146,6 +147,8 @@ pub struct IssueQuery {
     pub labels: Vec<i64>,
     /// Only pull requests to this branch.
     pub base_branch: Option<String>,
+    /// Only what changed then or later, in milliseconds since the Unix epoch.
+    pub since: Option<i64>,
 }
 
 /// A part of a list.
@@ -267,6 +270,7 @@ impl ForgeTables {
         let keys = format!(",{keys}");
         let wanted = i64::try_from(query.labels.len()).unwrap_or(i64::MAX);
         let branch = query.base_branch.as_deref().unwrap_or_default();
+        let since = query.since.unwrap_or(i64::MIN);
         let total = sqlx::query_scalar(COUNT)
             .bind(repository)
             .bind(state)
@@ -274,6 +278,7 @@ impl ForgeTables {
             .bind(&keys)
             .bind(wanted)
             .bind(branch)
+            .bind(since)
             .fetch_one(&self.store.pool)
             .await?;
         let found = sqlx::query(LIST)
@@ -283,6 +288,7 @@ impl ForgeTables {
             .bind(&keys)
             .bind(wanted)
             .bind(branch)
+            .bind(since)
             .bind(page.size)
             .bind(page.offset())
             .fetch_all(&self.store.pool)

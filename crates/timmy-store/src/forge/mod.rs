@@ -39,6 +39,7 @@ pub use repositories::NewRepository;
 pub use repositories::Permission;
 pub use repositories::Repository;
 pub use repositories::RepositoryEdit;
+pub use reviews::KeptReviewComment;
 pub use reviews::NewReview;
 pub use reviews::Review;
 pub use reviews::ReviewComment;

@@ -207,6 +207,16 @@ impl ForgeTables {
         merge_base: &str,
     ) -> Result<(), StoreError> {
         let mut write = self.store.write().await?;
+        // A base that moved is no change of the pull request, as on Gitea.
+        sqlx::query(
+            "UPDATE forge_issues SET updated_at = $3 WHERE id = $1
+             AND (SELECT p.head FROM forge_pulls p WHERE p.issue_id = $1) <> $2",
+        )
+        .bind(id)
+        .bind(head)
+        .bind(self.now())
+        .execute(&mut *write)
+        .await?;
         sqlx::query(
             "UPDATE forge_pulls SET base_branch = $2, head = $3, merge_base = $4,
                  mergeable = 'checking' WHERE issue_id = $1",
@@ -217,7 +227,6 @@ impl ForgeTables {
         .bind(merge_base)
         .execute(&mut *write)
         .await?;
-        self.touch(&mut write, id).await?;
         Ok(write.commit().await?)
     }
 

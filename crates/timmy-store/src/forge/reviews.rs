@@ -28,6 +28,15 @@ pub struct Review {
     pub created_at: i64,
 }
 
+/// A remark as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReviewComment {
+    /// The row's key.
+    pub id: i64,
+    /// The remark.
+    pub comment: ReviewComment,
+}
+
 /// A remark on a line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReviewComment {
@@ -127,4 +136,29 @@ impl ForgeTables {
         .await?;
         Ok(found.iter().map(review).collect::<Result<_, _>>()?)
     }
+
+    /// The remarks of a review, in the order in which they were made.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn review_comments(&self, review: i64) -> Result<Vec<KeptReviewComment>, StoreError> {
+        let found = sqlx::query(
+            "SELECT id, path, line, body FROM forge_review_comments WHERE review_id = $1 ORDER BY id",
+        )
+        .bind(review)
+        .fetch_all(&self.store.pool)
+        .await?;
+        Ok(found.iter().map(kept_comment).collect::<Result<_, _>>()?)
+    }
+}
+
+fn kept_comment(row: &AnyRow) -> Result<KeptReviewComment, sqlx::Error> {
+    Ok(KeptReviewComment {
+        id: row.try_get("id")?,
+        comment: ReviewComment {
+            path: row.try_get("path")?,
+            line: row.try_get("line")?,
+            body: row.try_get("body")?,
+        },
+    })
 }

@@ -1,5 +1,8 @@
 //! Throw-away databases of both kinds.
 
+use proptest::strategy::Strategy;
+use proptest::test_runner::Config as ProptestConfig;
+use proptest::test_runner::TestRunner;
 use sqlx::AssertSqlSafe;
 use sqlx::Connection;
 use sqlx::Executor;
@@ -57,3 +60,43 @@ macro_rules! on_both_databases {
     };
 }
 pub(crate) use on_both_databases;
+
+/// Writes one property test for each database. Every case gets a fresh one.
+macro_rules! on_both_with_proptest {
+    ($name:ident, $strategy:ident) => {
+        mod property_on_sqlite {
+            #[test]
+            fn $name() {
+                crate::databases::check(super::$strategy(), async |case| {
+                    super::$name(crate::databases::sqlite().await, case).await;
+                });
+            }
+        }
+        mod property_on_postgres {
+            #[test]
+            fn $name() {
+                crate::databases::check(super::$strategy(), async |case| {
+                    super::$name(crate::databases::postgres().await, case).await;
+                });
+            }
+        }
+    };
+}
+pub(crate) use on_both_with_proptest;
+
+/// Cases of a property that needs a database each.
+const CASES: u32 = 12;
+
+/// Runs a property on a runtime of its own.
+pub(crate) fn check<S: Strategy>(strategy: S, property: impl AsyncFn(S::Value)) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(CASES)
+    };
+    let outcome = TestRunner::new(config).run(&strategy, |case| {
+        runtime.block_on(property(case));
+        Ok(())
+    });
+    outcome.unwrap();
+}

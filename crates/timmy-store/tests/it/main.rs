@@ -10,4 +10,5 @@ mod databases;
 mod forge;
 mod log;
 mod root;
+mod runs;
 mod spending;

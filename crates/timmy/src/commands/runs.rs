@@ -15,10 +15,8 @@ use crate::output::Form;
 
 pub(super) async fn list(host: &Host, limit: u32) -> Ended {
     let log = host.log().await?;
-    let mut summaries = Vec::new();
-    for run in log.run_ids(limit).await.map_err(told)? {
-        summaries.extend(log.summary(&run).await.map_err(told)?);
-    }
+    let since = jiff::Timestamp::UNIX_EPOCH;
+    let summaries = log.runs_since(since, limit).await.map_err(told)?;
     if host.form == Form::Json {
         output::json(&summaries)?;
         return Ok(ExitStatus::Success);

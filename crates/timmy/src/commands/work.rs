@@ -97,6 +97,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkArguments) -> Ended {
     let bench = Workbench::new(sandbox, policy, tree, redactor.clone(), longest);
     let agent = Agent {
         run: RunId::generate(),
+        issue: None,
         router,
         tools: ToolBox::new(bench),
         limits,

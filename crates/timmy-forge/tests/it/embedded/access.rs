@@ -102,3 +102,26 @@ async fn no_token_is_stored() {
     }
     assert_eq!(Vec::<std::path::PathBuf>::new(), found);
 }
+
+#[tokio::test]
+async fn only_administrators_hear_of_the_rights_of_others() {
+    let server = ForgeServer::start().await;
+    let people = "/repos/bot/project/collaborators";
+    let invite = json!({"permission": "write"});
+    let path = format!("{people}/alice");
+    assert_eq!(404, server.get(&path).await.status);
+    server.ask(Method::PUT, &path, &server.bot, invite).await;
+    assert_eq!(204, server.get(&path).await.status);
+    assert_eq!(404, server.get(&format!("{people}/bot")).await.status);
+    assert_eq!(422, server.get(&format!("{people}/nobody")).await.status);
+    let rights = async |who: &str, token: &str| {
+        let path = format!("{people}/{who}/permission");
+        let answer = server.ask(Method::GET, &path, token, Value::Null).await;
+        (answer.status, answer.json()["permission"].clone())
+    };
+    assert_eq!((200, json!("write")), rights("alice", &server.bot).await);
+    assert_eq!((200, json!("owner")), rights("bot", &server.bot).await);
+    assert_eq!((404, Value::Null), rights("nobody", &server.bot).await);
+    assert_eq!((200, json!("write")), rights("alice", &server.alice).await);
+    assert_eq!((403, Value::Null), rights("bot", &server.alice).await);
+}

@@ -234,3 +234,20 @@ async fn a_blocked_issue_cannot_be_closed() {
     );
     assert_eq!("closed", server.get(&place).await.json()["state"]);
 }
+
+#[tokio::test]
+async fn a_list_can_begin_at_a_moment() {
+    let server = ForgeServer::start().await;
+    for title in ["one", "two", "three"] {
+        open(&server, title).await;
+    }
+    let all = server.get(&format!("{ISSUES}?state=all")).await.json();
+    let newest = all[0]["updated_at"].as_str().unwrap();
+    let since = |moment: &str| format!("{ISSUES}?state=all&since={moment}");
+    let from = server.get(&since(newest)).await.numbers();
+    assert!(from.contains(&3), "the second it names is whole: {from:?}");
+    let later = server.get(&since("2999-01-01T00:00:00Z")).await;
+    assert_eq!(Vec::<u64>::new(), later.numbers());
+    assert_eq!("0", later.header("x-total-count"));
+    assert_eq!(422, server.get(&since("nonsense")).await.status);
+}

@@ -265,7 +265,28 @@ async fn nobody_approves_his_own() {
         json!([hers["state"], hers["comments_count"], hers["stale"]])
     );
     assert_eq!(head, hers["commit_id"]);
+    let remarks = format!("{place}/{}/comments", hers["id"]);
+    let remarks = server.get(&remarks).await.json();
+    assert_eq!(
+        json!(["note", 1, "fine", "alice"]),
+        json!([
+            remarks[0]["path"],
+            remarks[0]["position"],
+            remarks[0]["body"],
+            remarks[0]["user"]["login"]
+        ])
+    );
     clone.push_more("work", "note", "two\n").await;
+    let again = json!({"event": "REQUEST_CHANGES", "body": "no"});
+    server
+        .ask(http::Method::POST, &place, &server.alice, again)
+        .await;
     let reviews = server.get(&place).await.json();
     assert_eq!(json!(true), reviews[1]["stale"]);
+    let dismissed: Vec<&Value> = (0..3).map(|n| &reviews[n]["dismissed"]).collect();
+    assert_eq!(json!([false, true, false]), json!(dismissed));
+    assert_eq!(
+        404,
+        server.get(&format!("{place}/99/comments")).await.status
+    );
 }

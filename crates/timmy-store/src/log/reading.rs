@@ -1,36 +1,21 @@
-//! The append-only event log.
+//! Reading events back, always along an index.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use timmy_core::Clock;
-use timmy_core::Coded;
 use timmy_core::Event;
 use timmy_core::EventKind;
-use timmy_core::EventSink;
 use timmy_core::IssueNumber;
-use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_core::RunId;
-use timmy_core::event::SCHEMA_VERSION;
 
-use crate::database::Dialect;
-use crate::database::Store;
+use super::EventLog;
+use super::unreadable;
 use crate::error::StoreError;
-use crate::runs::RunSummary;
 
 /// Events one query returns when nothing else is asked for.
 const DEFAULT_LIMIT: u32 = 1_000;
-
-/// The log. Cheap to clone.
-#[derive(Clone)]
-pub struct EventLog {
-    store: Store,
-    clock: Arc<dyn Clock>,
-}
 
 /// Which events to read.
 #[derive(Debug, Clone)]
@@ -76,10 +61,6 @@ impl Started {
 }
 
 impl EventLog {
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
-    }
-
     /// Events in the order they were appended.
     ///
     /// # Errors
@@ -171,67 +152,53 @@ impl EventLog {
         Ok(events.into_iter().filter_map(Started::of).collect())
     }
 
-    /// One run, folded from its events.
+    /// Events of some types, in the order they were appended, from after a place in the log. A type
+    /// is named as in the JSON form, `run_ended`.
     ///
     /// # Errors
     /// As [`Self::events`].
-    pub async fn summary(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError> {
-        Ok(RunSummary::fold(&self.run(run).await?))
-    }
-
-    async fn append_event(
+    pub async fn of_types(
         &self,
-        run: Option<&RunId>,
-        kind: EventKind,
-    ) -> Result<Event, StoreError> {
-        let at_us = self.clock.now().as_microsecond();
-        let body = serde_json::to_value(&kind).map_err(|error| unreadable(0, &error))?;
-        let kind_name = body
-            .get("type")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default();
-        let insert = sqlx::query(
-            "INSERT INTO events (seq, schema, at_us, run, type, body) \
-             SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events RETURNING seq",
-        )
-        .bind(i64::from(SCHEMA_VERSION))
-        .bind(at_us)
-        .bind(run.map(RunId::as_str))
-        .bind(kind_name)
-        .bind(body.to_string());
-        let row = match self.store.dialect {
-            // One statement is a transaction of its own and takes the write lock as it begins.
-            Dialect::Sqlite => insert.fetch_all(&self.store.pool).await?.pop(),
-            Dialect::Postgres => {
-                let mut write = self.store.write().await?;
-                let row = insert.fetch_optional(&mut *write).await?;
-                write.commit().await?;
-                row
-            }
+        types: &[&str],
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        if types.is_empty() {
+            return Ok(Vec::new());
+        }
+        // One look-up a type: with a list of types a planner may walk the whole log instead.
+        let one = |place: usize| {
+            format!(
+                "SELECT * FROM (SELECT seq, schema, at_us, run, body FROM events \
+                 WHERE type = ${} AND seq > $1 ORDER BY seq LIMIT $2) AS of_type_{place}",
+                place + 3
+            )
         };
-        let row = row.ok_or(sqlx::Error::RowNotFound)?;
-        let seq: i64 = row.try_get("seq")?;
-        let at = Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok(Event {
-            seq,
-            schema: SCHEMA_VERSION,
-            at,
-            run: run.cloned(),
-            kind,
-        })
+        let parts: Vec<String> = (0..types.len()).map(one).collect();
+        let statement = format!("{} ORDER BY seq LIMIT $2", parts.join(" UNION ALL "));
+        let mut query = sqlx::query(AssertSqlSafe(statement))
+            .bind(after)
+            .bind(i64::from(limit));
+        for kind in types {
+            query = query.bind((*kind).to_owned());
+        }
+        let rows = query.fetch_all(&self.store.pool).await?;
+        rows.iter().map(read_event).collect()
+    }
+
+    /// The place of the newest event; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn newest(&self) -> Result<i64, StoreError> {
+        let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS seq FROM events")
+            .fetch_one(&self.store.pool)
+            .await?;
+        Ok(row.try_get("seq")?)
     }
 }
 
-#[async_trait]
-impl EventSink for EventLog {
-    async fn append(&self, run: Option<&RunId>, kind: EventKind) -> Result<Event, Problem> {
-        self.append_event(run, kind)
-            .await
-            .map_err(|error| error.problem())
-    }
-}
-
-fn read_event(row: &AnyRow) -> Result<Event, StoreError> {
+pub(super) fn read_event(row: &AnyRow) -> Result<Event, StoreError> {
     let seq: i64 = row.try_get("seq")?;
     let schema: i64 = row.try_get("schema")?;
     let at_us: i64 = row.try_get("at_us")?;
@@ -247,12 +214,4 @@ fn read_event(row: &AnyRow) -> Result<Event, StoreError> {
             .map_err(|error| unreadable(seq, &error))?,
         kind: serde_json::from_str(&body).map_err(|error| unreadable(seq, &error))?,
     })
-}
-
-fn unreadable(seq: i64, reason: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Unreadable {
-        table: "events",
-        row: seq.to_string(),
-        reason: reason.to_string(),
-    }
 }
