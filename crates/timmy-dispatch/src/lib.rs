@@ -4,7 +4,9 @@
 //! - [`Sprint`] is one issue, one private workspace, one attempt, one pull request;
 //! - [`workflow`] reads what a repository says about itself;
 //! - [`policy`] says what may be published;
+//! - [`follow_up`] says what becomes of an own pull request;
 //! - [`evidence`] writes what people read about it;
+//! - [`workspace`] holds what lies on the disk: quotas, the reaper;
 //! - [`results`] keeps the row per run for people who have scripts around it.
 //!
 //! # Rules
@@ -16,12 +18,14 @@
 pub mod attempt;
 mod error;
 pub mod evidence;
+pub mod follow_up;
 pub mod night;
 pub mod policy;
 pub mod results;
 pub mod selection;
 mod sprint;
 pub mod workflow;
+pub mod workspace;
 
 pub use error::SprintError;
 pub use sprint::Attempted;

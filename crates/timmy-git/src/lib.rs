@@ -20,6 +20,7 @@ mod changes;
 mod classify;
 mod collect;
 mod error;
+mod keeping;
 mod names;
 pub mod program;
 mod push;

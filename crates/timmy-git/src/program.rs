@@ -165,6 +165,7 @@ impl Git {
             .env_clear()
             .env("PATH", &self.settings.search_path)
             .env("HOME", &self.settings.home)
+            .env("TMPDIR", &self.settings.home)
             .env("LC_ALL", "C")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", &self.settings.configuration)

@@ -35,6 +35,8 @@ pub enum Limit {
     WorkspaceBytes,
     /// [`Limits::workspace_inodes`](crate::Limits::workspace_inodes).
     WorkspaceInodes,
+    /// [`Limits::free_bytes`](crate::Limits::free_bytes).
+    FreeSpace,
 }
 
 /// A command that ran.

@@ -45,6 +45,9 @@ pub struct Limits {
     pub workspace_bytes: u64,
     /// Files and directories the workspace may hold.
     pub workspace_inodes: u64,
+    /// Bytes of the workspace's file system that stay free: with less left a command is killed,
+    /// whoever took them.
+    pub free_bytes: u64,
 }
 
 /// A duration as people write it in a configuration.
@@ -81,6 +84,7 @@ impl Default for Limits {
             output_spool_bytes: 8 * MEBIBYTE,
             workspace_bytes: 4096 * MEBIBYTE,
             workspace_inodes: 200_000,
+            free_bytes: 256 * MEBIBYTE,
         }
     }
 }
@@ -89,8 +93,13 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// The only directory that survives the command; absolute, and the same inside and outside.
+    /// The directory the command works in; absolute, and the same inside and outside.
     pub workspace: PathBuf,
+    /// Further directories that the command may write: build caches. They survive it, as the
+    /// workspace does, and what they hold counts as the workspace's. A container runner (L1) has
+    /// to mount them itself.
+    #[serde(default)]
+    pub writable: Vec<PathBuf>,
     /// Absolute paths that can be read and executed: toolchains, object caches.
     #[serde(default)]
     pub read_only: Vec<PathBuf>,
@@ -111,6 +120,7 @@ impl Policy {
     pub fn new(workspace: impl Into<PathBuf>) -> Self {
         Self {
             workspace: workspace.into(),
+            writable: Vec::new(),
             read_only: Vec::new(),
             path: Vec::new(),
             environment: BTreeMap::new(),
@@ -119,17 +129,9 @@ impl Policy {
     }
 
     pub(crate) fn check(&self) -> Result<(), SandboxError> {
-        check_bound_path("workspace", &self.workspace)?;
-        if self.workspace.components().count() < 3 {
-            return Err(refuse(
-                "workspace",
-                &self.workspace,
-                "is a system directory",
-            ));
-        }
-        // A link here would bind what it points to. Whoever can plant one is not to be followed.
-        if !std::fs::symlink_metadata(&self.workspace).is_ok_and(|found| found.is_dir()) {
-            return Err(refuse("workspace", &self.workspace, "is not a directory"));
+        check_writable_path("workspace", &self.workspace)?;
+        for path in &self.writable {
+            check_writable_path("writable", path)?;
         }
         for path in &self.read_only {
             check_bound_path("read_only", path)?;
@@ -237,6 +239,18 @@ fn check_bound_path(place: &'static str, path: &Path) -> Result<(), SandboxError
     let reserved = RESERVED.iter().any(|own| path.starts_with(own)) || path == Path::new("/");
     if reserved {
         return Err(refuse(place, path, "is a directory of the sandbox itself"));
+    }
+    Ok(())
+}
+
+fn check_writable_path(place: &'static str, path: &Path) -> Result<(), SandboxError> {
+    check_bound_path(place, path)?;
+    if path.components().count() < 3 {
+        return Err(refuse(place, path, "is a system directory"));
+    }
+    // A link here would bind what it points to. Whoever can plant one is not to be followed.
+    if !std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+        return Err(refuse(place, path, "is not a directory"));
     }
     Ok(())
 }

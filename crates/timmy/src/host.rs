@@ -181,6 +181,7 @@ impl Host {
         let settings = &self.loaded.config.sandbox;
         let mut policy = Policy {
             workspace: PathBuf::new(),
+            writable: Vec::new(),
             read_only: settings.read_only.clone(),
             path: settings.path.clone(),
             environment: settings.environment.clone(),

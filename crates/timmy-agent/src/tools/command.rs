@@ -80,5 +80,6 @@ fn over(limit: Limit) -> &'static str {
         Limit::Output => "it printed too much",
         Limit::WorkspaceBytes => "the workspace grew too large",
         Limit::WorkspaceInodes => "the workspace got too many files",
+        Limit::FreeSpace => "the disk is nearly full",
     }
 }

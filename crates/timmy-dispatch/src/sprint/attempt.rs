@@ -145,7 +145,7 @@ impl Sprint {
 
 impl Desk {
     /// The policy of a command that works in `workspace`.
-    pub(super) fn policy(&self, workspace: &Path) -> Policy {
+    pub(crate) fn policy(&self, workspace: &Path) -> Policy {
         Policy {
             workspace: workspace.to_owned(),
             ..self.settings.policy.clone()
@@ -153,7 +153,7 @@ impl Desk {
     }
 
     /// Reads what the repository says about itself at the base commit.
-    pub(super) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
+    pub(crate) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
         let bare = self.bare().await?;
         Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
     }

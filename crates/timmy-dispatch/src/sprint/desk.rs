@@ -83,7 +83,7 @@ impl Desk {
         Ok(summary)
     }
 
-    pub(super) fn events(&self) -> EventLog {
+    pub(crate) fn events(&self) -> EventLog {
         self.store.log(Arc::clone(&self.clock))
     }
 
@@ -91,7 +91,7 @@ impl Desk {
         self.events().append(Some(run), kind).await.map(drop)
     }
 
-    pub(super) fn presentable_line(&self, text: &str) -> String {
+    pub(crate) fn presentable_line(&self, text: &str) -> String {
         let line = self.redactor.redact(&text::clean_line(text));
         text::bound(&line, TITLE_BYTES).into_owned()
     }

@@ -92,7 +92,7 @@ impl Desk {
         Ok(())
     }
 
-    async fn claims(&self) -> Result<Claims, SprintError> {
+    pub(crate) async fn claims(&self) -> Result<Claims, SprintError> {
         // The same repository the work is in: publishing pushes both in one go.
         Ok(Claims::new(
             self.bare().await?,

@@ -7,7 +7,7 @@ mod diary;
 mod finish;
 mod hold;
 mod past;
-mod place;
+pub(crate) mod place;
 mod recover;
 mod verify;
 

@@ -3,12 +3,10 @@
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::fs::Permissions;
 use std::fs::TryLockError;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -19,13 +17,13 @@ use crate::error::SprintError;
 const LOCK: &str = "lock";
 
 /// A run's directory. While this value lives, so does the lock on it.
-pub(super) struct RunPlace {
+pub(crate) struct RunPlace {
     path: PathBuf,
     _lock: File,
 }
 
 /// What the lock says about a run.
-pub(super) enum Liveness {
+pub(crate) enum Liveness {
     /// Its process holds the lock.
     Alive,
     /// Nobody does. Whoever asked holds it now.
@@ -36,7 +34,7 @@ pub(super) enum Liveness {
 
 impl RunPlace {
     /// Makes the directory of a new run and locks it.
-    pub(super) fn make(root: &Path, run: &RunId) -> Result<Self, SprintError> {
+    pub(crate) fn make(root: &Path, run: &RunId) -> Result<Self, SprintError> {
         let path = directory(root, run);
         let fail = |source| SprintError::Place {
             path: path.clone(),
@@ -57,7 +55,7 @@ impl RunPlace {
     }
 
     /// Finds out whether the process of a run lives, by trying to take its lock.
-    pub(super) fn look(root: &Path, run: &RunId) -> Result<Liveness, SprintError> {
+    pub(crate) fn look(root: &Path, run: &RunId) -> Result<Liveness, SprintError> {
         let path = directory(root, run);
         let fail = |source| SprintError::Place {
             path: path.clone(),
@@ -79,50 +77,30 @@ impl RunPlace {
     }
 
     /// The agent's workspace.
-    pub(super) fn tree(&self) -> PathBuf {
+    pub(crate) fn tree(&self) -> PathBuf {
         self.path.join("tree")
     }
 
     /// Where the check gets its clean checkout: nothing is there, also when another process was
     /// killed while it filled it.
-    pub(super) fn check_tree(&self) -> Result<PathBuf, SprintError> {
+    pub(crate) fn check_tree(&self) -> Result<PathBuf, SprintError> {
         let path = self.path.join("check");
-        match remove(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(SprintError::Place { path, source })
-            }
-            _ => Ok(path),
+        match timmy_sandbox::remove_tree(&path) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(SprintError::Place {
+                path,
+                source: io::Error::other(error),
+            }),
         }
     }
 
     /// Removes the directory: the run has ended and this process holds its lock.
-    pub(super) fn clear(&self) -> Result<(), SprintError> {
-        remove(&self.path).map_err(|source| SprintError::Place {
+    pub(crate) fn clear(&self) -> Result<(), SprintError> {
+        timmy_sandbox::remove_tree(&self.path).map_err(|error| SprintError::Place {
             path: self.path.clone(),
-            source,
+            source: io::Error::other(error),
         })
     }
-}
-
-fn remove(directory: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(directory).and_then(|()| std::fs::remove_dir_all(directory))
-        }
-        other => other,
-    }
-}
-
-/// Takes back the right to empty directories that an agent took away. Follows no link.
-fn open_up(directory: &Path) -> io::Result<()> {
-    std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn directory(root: &Path, run: &RunId) -> PathBuf {
@@ -147,21 +125,5 @@ mod tests {
         drop(place);
         let dead = RunPlace::look(root.path(), &run).unwrap();
         assert!(matches!(dead, Liveness::Dead(_)));
-    }
-
-    #[test]
-    fn directories_that_were_closed_can_be_emptied_again() {
-        let root = TempDir::new().unwrap();
-        let outside = TempDir::new().unwrap();
-        std::fs::set_permissions(outside.path(), Permissions::from_mode(0o755)).unwrap();
-        let inner = root.path().join("a/b");
-        std::fs::create_dir_all(&inner).unwrap();
-        std::os::unix::fs::symlink(outside.path(), root.path().join("a/link")).unwrap();
-        for directory in [&inner, &root.path().join("a")] {
-            std::fs::set_permissions(directory, Permissions::from_mode(0o000)).unwrap();
-        }
-        open_up(root.path()).unwrap();
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((0o700, 0o755), (mode(&inner), mode(outside.path())));
     }
 }

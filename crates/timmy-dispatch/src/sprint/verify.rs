@@ -58,7 +58,7 @@ impl Verification {
 
 impl Desk {
     /// Runs the check on a commit in a fresh checkout that no agent ever wrote to.
-    pub(super) async fn check(
+    pub(crate) async fn check(
         &self,
         sandbox: &dyn Sandbox,
         commit: &ObjectName,
@@ -154,7 +154,7 @@ impl Desk {
     }
 
     /// The host's own copy of the repository.
-    pub(super) async fn bare(&self) -> Result<BareRepository, SprintError> {
+    pub(crate) async fn bare(&self) -> Result<BareRepository, SprintError> {
         let path = self
             .root
             .join("repositories")
@@ -163,7 +163,7 @@ impl Desk {
     }
 
     /// Brings a branch of the forge into the host's copy and gives its commit back.
-    pub(super) async fn fetch_branch(
+    pub(crate) async fn fetch_branch(
         &self,
         bare: &BareRepository,
         branch: &RefName,

@@ -108,7 +108,8 @@ fn binds(policy: &Policy) -> Vec<(&PathBuf, &'static str)> {
         .iter()
         .map(|path| (path, "--ro-bind-try"))
         .collect();
-    binds.push((&policy.workspace, "--bind"));
+    let writable = policy.writable.iter().chain([&policy.workspace]);
+    binds.extend(writable.map(|path| (path, "--bind")));
     binds.sort_by_key(|(path, _)| path.components().count());
     binds
 }

@@ -22,8 +22,15 @@ use crate::policy::Limits;
 /// A command that is over before this is judged by the fill of its file system alone.
 const FIRST_WALK: Duration = Duration::from_millis(300);
 
+/// How often the fill of the file system is asked for, which takes a microsecond. What it can fill
+/// by meanwhile is what a limit can be passed by.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// A walk takes at most one part in this many of the time.
 const WALK_SHARE: u32 = 20;
+
+/// The same while the fill of the file system says that a limit may be passed.
+const URGENT_SHARE: u32 = 3;
 
 /// Deeper directories are not walked but taken for an attempt to hide something.
 const DEEPEST: usize = 128;
@@ -54,54 +61,84 @@ impl Held {
 pub(super) struct Known(Mutex<HashMap<PathBuf, (Held, Held)>>);
 
 /// Watches one workspace while one command runs.
+///
+/// A walk over a large workspace takes long, and a program fills a disk fast. So the file system
+/// is asked how full it is in short intervals, and the workspace is walked at once when it may
+/// have grown too large since the last walk.
 pub(super) struct Watch<'a> {
     known: &'a Known,
     directories: Vec<PathBuf>,
     limits: &'a Limits,
-    next: Instant,
+    next_glance: Instant,
+    next_walk: Instant,
+    next_urgent_walk: Instant,
 }
 
 impl<'a> Watch<'a> {
     pub(super) fn new(known: &'a Known, directories: Vec<PathBuf>, limits: &'a Limits) -> Self {
+        let now = Instant::now();
         Self {
             known,
             directories,
             limits,
-            next: Instant::now() + FIRST_WALK,
+            next_glance: now + GLANCE,
+            next_walk: now + FIRST_WALK,
+            next_urgent_walk: now,
         }
     }
 
     /// When to look next.
     pub(super) fn next(&self) -> Instant {
-        self.next
+        self.next_glance
     }
 
     /// Looks, when it is time to.
     pub(super) fn look_if_due(&mut self) -> Option<Limit> {
-        if Instant::now() < self.next {
+        let now = Instant::now();
+        if now < self.next_glance {
             return None;
         }
-        let started = Instant::now();
-        let over = self.walk();
-        self.next = Instant::now() + (started.elapsed() * WALK_SHARE).max(FIRST_WALK);
+        let over = self.glance(now);
+        self.next_glance = Instant::now() + GLANCE;
         over
+    }
+
+    fn glance(&mut self, now: Instant) -> Option<Limit> {
+        let (filled, free) = fill(&self.directories[0])?;
+        if free < self.limits.free_bytes {
+            return Some(Limit::FreeSpace);
+        }
+        let urgent = now >= self.next_urgent_walk
+            && self
+                .at_most(filled)
+                .is_some_and(|held| held.over(self.limits).is_some());
+        if !urgent && now < self.next_walk {
+            return None;
+        }
+        let over = self.walk();
+        let took = now.elapsed();
+        self.next_walk = Instant::now() + (took * WALK_SHARE).max(FIRST_WALK);
+        self.next_urgent_walk = Instant::now() + took * URGENT_SHARE;
+        over
+    }
+
+    /// What the workspace holds at most: what it held at the last walk, and everything that its
+    /// file system took up since.
+    fn at_most(&self, now: Held) -> Option<Held> {
+        let (held, filled) = self.known.lock().get(&self.directories[0]).copied()?;
+        Some(Held {
+            bytes: held.bytes + now.bytes.saturating_sub(filled.bytes),
+            inodes: held.inodes + now.inodes.saturating_sub(filled.inodes),
+        })
     }
 
     /// Looks once more after the command. The walk is saved when the file system cannot have
     /// filled by as much as the workspace may still grow.
     pub(super) fn look_at_end(&self) -> Option<Limit> {
-        let workspace = &self.directories[0];
-        let last = self.known.lock().get(workspace).copied();
-        let (Some((held, filled)), Some(now)) = (last, fill(workspace)) else {
-            return self.walk();
-        };
-        let at_most = Held {
-            bytes: held.bytes + now.bytes.saturating_sub(filled.bytes),
-            inodes: held.inodes + now.inodes.saturating_sub(filled.inodes),
-        };
-        match at_most.over(self.limits) {
-            Some(_) => self.walk(),
-            None => None,
+        let filled = fill(&self.directories[0]);
+        match filled.and_then(|(filled, _)| self.at_most(filled)) {
+            Some(at_most) => at_most.over(self.limits).and_then(|_| self.walk()),
+            None => self.walk(),
         }
     }
 
@@ -113,7 +150,7 @@ impl<'a> Watch<'a> {
             }
         }
         let workspace = &self.directories[0];
-        if let Some(filled) = fill(workspace) {
+        if let Some((filled, _)) = fill(workspace) {
             self.known.lock().insert(workspace.clone(), (held, filled));
         }
         held.over(self.limits)
@@ -126,13 +163,14 @@ impl Known {
     }
 }
 
-/// What the file system of a path holds.
-fn fill(path: &Path) -> Option<Held> {
+/// What the file system of a path holds, and the bytes that are left in it.
+fn fill(path: &Path) -> Option<(Held, u64)> {
     let stat = rustix::fs::statvfs(path).ok()?;
-    Some(Held {
+    let held = Held {
         bytes: stat.f_blocks.saturating_sub(stat.f_bfree) * stat.f_frsize,
         inodes: stat.f_files.saturating_sub(stat.f_ffree),
-    })
+    };
+    Some((held, stat.f_bavail * stat.f_frsize))
 }
 
 /// Deeper than [`DEEPEST`].
@@ -143,6 +181,14 @@ fn add_tree(path: &Path, limits: &Limits, held: &mut Held) -> Result<(), TooDeep
         Ok(root) => add_directory(root, DEEPEST, limits, held),
         Err(_) => Ok(()),
     }
+}
+
+/// What a tree holds, as far as it can be walked.
+pub(super) fn held(path: &Path, limits: &Limits) -> Held {
+    let mut held = Held::default();
+    // Too deep: what was counted so far is told.
+    let _ = add_tree(path, limits, &mut held);
+    held
 }
 
 const FLAGS: OFlags = OFlags::RDONLY

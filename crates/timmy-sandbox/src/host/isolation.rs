@@ -148,6 +148,7 @@ impl Isolation {
 
     fn reach(&self, policy: &Policy, scratch: Option<&Scratch>) -> Vec<PathBuf> {
         let mut paths = policy.read_only.clone();
+        paths.extend(policy.writable.iter().cloned());
         paths.push(policy.workspace.clone());
         paths.extend(self.helper.argv.first().map(PathBuf::from));
         paths.extend(scratch.map(|scratch| scratch.root().to_owned()));
@@ -202,7 +203,8 @@ impl Isolation {
         };
         let read_only = policy.read_only.iter().cloned();
         rules.extend(read_only.map(|path| (path, Access::Read)));
-        rules.push((policy.workspace.clone(), Access::Write));
+        let writable = policy.writable.iter().chain([&policy.workspace]);
+        rules.extend(writable.map(|path| (path.clone(), Access::Write)));
         rules.extend(scratch.map(|scratch| (scratch.root().to_owned(), Access::Write)));
         Some(Confinement {
             landlock_floor,

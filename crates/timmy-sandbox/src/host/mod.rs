@@ -3,6 +3,7 @@
 mod bubblewrap;
 mod capture;
 mod cgroup;
+mod footprint;
 mod growth;
 mod isolation;
 mod run;
@@ -10,5 +11,9 @@ mod scratch;
 pub(crate) mod system;
 
 pub(crate) use cgroup::Cgroups;
+pub use footprint::Footprint;
+pub use footprint::Room;
+pub use footprint::footprint;
+pub use footprint::room;
 pub(crate) use isolation::Isolation;
 pub(crate) use isolation::Mechanism;

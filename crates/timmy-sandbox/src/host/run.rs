@@ -67,6 +67,7 @@ pub(super) fn to_the_end(
     let plan = isolation.plan(policy, command, &group, scratch.as_ref())?;
     let mut child = start(isolation, theirs)?;
     let mut directories = vec![policy.workspace.clone()];
+    directories.extend(policy.writable.iter().cloned());
     directories.extend(scratch.as_ref().map(|scratch| scratch.root().to_owned()));
     let mut running = Running::new(&mut child, control, &policy.limits)?;
     running.send(&plan)?;

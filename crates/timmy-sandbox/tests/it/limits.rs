@@ -22,6 +22,7 @@ use timmy_sandbox::Unsandboxed;
 
 use crate::place::Caller;
 use crate::place::HELPER;
+use crate::place::Job;
 use crate::place::Place;
 use crate::place::SECRET;
 use crate::place::everywhere;
@@ -132,6 +133,76 @@ fn attempt_20_fill_the_disk() {
             End::OverLimit(Limit::WorkspaceBytes),
             quick.end,
             "what is there already counts"
+        );
+    }
+}
+
+/// The faster the disk, the more is written until the next look; far less than any disk holds.
+const OVERSHOOT: u64 = 3 << 30;
+
+#[test]
+fn a_runaway_writer_is_stopped_while_it_writes_among_many_files() {
+    for place in everywhere() {
+        let many = "mkdir many; cd many; seq 1 20000 | xargs touch";
+        place.sh(many).expect_success();
+        let script = "i=0; while :; do head -c 64M /dev/zero > f$i; i=$((i+1)); done";
+        let limit = 256 << 20;
+        let ended = place.job(script).limit("workspace_bytes", limit).run();
+        assert_eq!(
+            End::OverLimit(Limit::WorkspaceBytes),
+            ended.end,
+            "{ended:?}"
+        );
+        let held = timmy_sandbox::footprint(&place.workspace);
+        println!(
+            "{:?}: stopped after {} ms with {} MiB beyond {} MiB",
+            place.level,
+            ended.milliseconds,
+            held.bytes.saturating_sub(limit) >> 20,
+            limit >> 20
+        );
+        assert!(held.inodes > 20_000, "{held:?}");
+        assert!(held.bytes < limit + OVERSHOOT, "{held:?}");
+    }
+}
+
+#[test]
+fn a_command_is_stopped_when_the_disk_is_nearly_full() {
+    for place in everywhere() {
+        // Nobody has that much: the disk counts as full.
+        let full = place
+            .job("sleep 600")
+            .limit("free_bytes", 1_u64 << 62)
+            .run();
+        assert_eq!(End::OverLimit(Limit::FreeSpace), full.end, "{full:?}");
+        place.sh("true").expect_success();
+    }
+}
+
+#[test]
+fn a_cache_is_written_beside_the_workspace_and_counts_as_it() {
+    for place in everywhere() {
+        let cache = place.base().join("work/sibling");
+        std::fs::remove_file(cache.join("f")).unwrap();
+        let also = |job: Job| {
+            let mut job = job;
+            job.value["policy"]["writable"] = serde_json::json!([cache]);
+            job
+        };
+        let script = format!("echo kept > {}/entry", cache.display());
+        also(place.job(&script)).run().expect_success();
+        let kept = fs::read_to_string(cache.join("entry")).unwrap();
+        assert_eq!("kept\n", kept);
+        let without = place.sh(&format!("echo changed > {}/entry", cache.display()));
+        assert_ne!(End::Exited(0), without.end);
+        let grow = format!("head -c 30M /dev/zero > {}/entry", cache.display());
+        let large = also(place.job(&grow))
+            .limit("workspace_bytes", 20 << 20)
+            .run();
+        assert_eq!(
+            End::OverLimit(Limit::WorkspaceBytes),
+            large.end,
+            "{large:?}"
         );
     }
 }

@@ -1,0 +1,28 @@
+//! What lies below the private root: how much it may be, and who removes it.
+//!
+//! - [`Quota`] says whether there is room for another attempt;
+//! - [`Reaper`] removes what runs left behind;
+//! - [`WorkspaceSettings`] is the operator's part.
+//!
+//! # Rules
+//! - Nothing is removed without two facts that do not depend on each other; one that could not be
+//!   found out speaks against. Each removal is an event with both.
+//! - Removing follows no link, and needs no right that an agent could take away.
+
+mod error;
+mod facts;
+mod quota;
+mod reap;
+mod references;
+mod settings;
+#[cfg(test)]
+mod stage;
+
+pub use error::WorkspaceError;
+pub use quota::Quota;
+pub use reap::Kept;
+pub use reap::Reaper;
+pub use reap::Removal;
+pub use reap::Sweep;
+pub use reap::Sweeping;
+pub use settings::WorkspaceSettings;
