@@ -9,9 +9,12 @@ use std::io::stderr;
 use std::net::SocketAddr;
 use std::process::Stdio;
 
+use http::Method;
 use serde_json::Value;
 use serde_json::json;
 use timmy_forge::Forge;
+use timmy_forge::embedded::Fault;
+use timmy_forge::embedded::Gate;
 use timmy_testkit::model_server::ModelServer;
 use timmy_testkit::model_server::Turn;
 use tokio::process::Child;
@@ -32,7 +35,7 @@ use crate::served::Served;
 use crate::served::repo;
 
 /// A claim lapses after a quarter more than this, and its holder may act under it for 0.6 of it.
-const SHORT: u64 = 3;
+const SHORT: u64 = 5;
 /// Longer than any test.
 const LONG: u64 = 600;
 
@@ -180,6 +183,41 @@ async fn a_worker_that_was_cut_off_stops_and_another_does_the_issue() {
     until(&ada.home, "claim_lost").await;
     stage.network.heal(ada.name);
     ada.model.release();
+    let report = ended(sprint).await.json();
+    assert_eq!(
+        json!("claim_lost"),
+        report["outcome"]["outcome"],
+        "{report}"
+    );
+    stage.assert_done_once([&ada, &bob]).await;
+}
+
+#[tokio::test]
+async fn a_pull_request_of_a_worker_that_was_cut_off_comes_too_late() {
+    let Some(stage) = Stage::new().await else {
+        return;
+    };
+    let ada = stage.worker("ada", mender().await, SHORT).await;
+    let bob = stage.worker("bob", mender().await, SHORT).await;
+    let gate = Gate::new();
+    stage
+        .forge
+        .faults
+        .plan(Method::POST, "/pulls", Fault::Held(gate.clone()));
+    let sprint = stage.start(&ada);
+    // Her branch is there, and her wish for a pull request is on its way.
+    gate.reached().await;
+    stage.network.cut(ada.name);
+    let report = stage.sprint_that_works(&bob).await;
+    assert_eq!(
+        json!("pull_request"),
+        report["outcome"]["outcome"],
+        "{report}"
+    );
+    until(&ada.home, "claim_lost").await;
+    // Now it arrives.
+    gate.open();
+    stage.network.heal(ada.name);
     let report = ended(sprint).await.json();
     assert_eq!(
         json!("claim_lost"),

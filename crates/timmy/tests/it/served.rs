@@ -83,20 +83,16 @@ impl Served {
             kind: ForgeKind::Gitea,
         };
         let client = GiteaClient::new(address, "timmy".to_owned(), token, clock).unwrap();
-        let issue = NewIssue {
-            title: "The state is broken".to_owned(),
-            body: "It should be fixed.".to_owned(),
-            labels: Vec::new(),
-        };
-        client.create_issue(&repo(), &issue).await.unwrap();
-        Self {
+        let served = Self {
             faults,
             client,
             forge,
             tables,
             directory,
             server,
-        }
+        };
+        served.issue("The state is broken").await;
+        served
     }
 
     /// Gives a home a token with these scopes.
@@ -123,6 +119,16 @@ impl Served {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// Another issue, numbered after those that are there.
+    pub(crate) async fn issue(&self, title: &str) {
+        let issue = NewIssue {
+            title: title.to_owned(),
+            body: "It should be fixed.".to_owned(),
+            labels: Vec::new(),
+        };
+        self.client.create_issue(&repo(), &issue).await.unwrap();
     }
 
     pub(crate) async fn archive(&self) {
