@@ -64,6 +64,9 @@ pub enum SprintError {
     /// The branch that was to be pushed exists with other commits. A person's work wins.
     #[error("the branch {0} exists already and holds something else")]
     BranchTaken(String),
+    /// A loop was asked for a repository that it does not work on. A defect.
+    #[error("{0} is not one of the loop's repositories")]
+    NotConfigured(RepoName),
     /// A part failed in a way it can tell better itself.
     #[error("{0}")]
     Part(Problem),
@@ -91,6 +94,8 @@ impl Coded for SprintError {
                 .fix("nothing to do: another host works on the issue"),
             Self::BranchTaken(_) => Problem::new(Code::new(918), ExitStatus::Failure, what)
                 .fix("nothing was pushed; the next sprint takes the next branch name"),
+            Self::NotConfigured(_) => Problem::new(Code::new(919), ExitStatus::Internal, what)
+                .fix("report this as a defect of timmy"),
             Self::Part(problem) => problem.clone(),
         }
     }

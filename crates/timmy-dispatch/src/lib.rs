@@ -23,6 +23,7 @@ pub mod night;
 pub mod policy;
 pub mod results;
 pub mod selection;
+pub mod shell;
 mod sprint;
 pub mod workflow;
 pub mod workspace;

@@ -226,6 +226,15 @@ pub fn tier(issue: Subject<'_>, settings: &SelectionSettings) -> usize {
     }
 }
 
+/// 1 to 4 for the first to the fourth of the priority labels; the most urgent one counts.
+#[must_use]
+pub fn priority_label(labels: &[String], settings: &SelectionSettings) -> Option<u8> {
+    const RANKED: usize = 4;
+    let has = |wanted: &String| labels.iter().any(|label| is_label(label, wanted));
+    let rank = settings.priority_labels.iter().take(RANKED).position(has)?;
+    u8::try_from(rank + 1).ok()
+}
+
 /// Whether a label is a word, whole or as its last part.
 fn is_label(label: &str, word: &str) -> bool {
     let last = label.rsplit(['/', ':']).next().unwrap_or(label).trim();

@@ -6,6 +6,8 @@ SET subject = (body::json ->> 'repo') || '#' || (body::json ->> 'issue')
 WHERE type = 'run_started';
 ALTER TABLE events ENABLE TRIGGER events_no_change;
 CREATE INDEX events_by_subject ON events (subject, seq) WHERE subject IS NOT NULL;
+-- How many calls a run made is counted without reading them.
+CREATE INDEX events_settled ON events (type, run) WHERE type = 'model_call_settled';
 
 ALTER TABLE spending ADD COLUMN repo TEXT;
 ALTER TABLE spending ADD COLUMN issue BIGINT;

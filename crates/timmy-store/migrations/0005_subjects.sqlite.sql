@@ -7,6 +7,8 @@ WHERE type = 'run_started';
 CREATE TRIGGER events_no_update BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END;
 CREATE INDEX events_by_subject ON events (subject, seq) WHERE subject IS NOT NULL;
+-- How many calls a run made is counted without reading them.
+CREATE INDEX events_settled ON events (type, run) WHERE type = 'model_call_settled';
 
 ALTER TABLE spending ADD COLUMN repo TEXT;
 ALTER TABLE spending ADD COLUMN issue BIGINT;

@@ -5,10 +5,11 @@
 //! - [`EventLog`]: the append-only log that everything else is a reader of;
 //! - [`Spending`]: tokens and cost, reserved before and settled after every model call;
 //! - [`runs`]: what the log says about runs. Nothing about a run is stored a second time;
+//! - [`Queue`]: what waits, and who is at it, for several hosts on one PostgreSQL;
 //! - [`forge`]: the tables of the embedded forge.
 //!
 //! # Rules
-//! - Every change goes through [`Store`]'s one write transaction. SQLite takes its write lock at
+//! - Every change but those of the queue goes through [`Store`]'s one write transaction. SQLite takes its write lock at
 //!   once (`BEGIN IMMEDIATE`), PostgreSQL an advisory lock, so writers queue on both and neither
 //!   loses an update nor fails half-way. See docs/decisions/001-one-writer.md.
 //! - SQL stays portable: BIGINT flags and times, TEXT ids and JSON, `$n` placeholders.
@@ -23,6 +24,7 @@ mod error;
 pub mod forge;
 mod log;
 mod migrations;
+mod queue;
 pub mod runs;
 mod spending;
 
@@ -31,6 +33,9 @@ pub use error::StoreError;
 pub use log::EventLog;
 pub use log::Query;
 pub use log::Started;
+pub use queue::Item;
+pub use queue::Offer;
+pub use queue::Queue;
 pub use spending::Account;
 pub use spending::BudgetScope;
 pub use spending::Cap;

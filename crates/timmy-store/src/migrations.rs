@@ -31,7 +31,7 @@ impl Change {
     }
 }
 
-const CHANGES: [Change; 6] = [
+const CHANGES: [Change; 7] = [
     Change::portable(
         1,
         "the event log",
@@ -64,6 +64,12 @@ const CHANGES: [Change; 6] = [
         "totals of spending",
         include_str!("../migrations/0006_spending_totals.sql"),
     ),
+    Change {
+        version: 7,
+        description: "the queue",
+        sqlite: include_str!("../migrations/0007_queue.sqlite.sql"),
+        postgres: include_str!("../migrations/0007_queue.postgres.sql"),
+    },
 ];
 
 /// Applies what is missing in one transaction that holds the write lock: other processes may open

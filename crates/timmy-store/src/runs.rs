@@ -137,7 +137,9 @@ impl RunSummary {
                 self.model_calls += 1;
                 self.usage = self.usage + *usage;
             }
-            EventKind::AgentFinished { steps, .. } => self.steps = *steps,
+            EventKind::AgentFinished { steps, usage, .. } => {
+                (self.steps, self.usage) = (*steps, *usage);
+            }
             EventKind::CheckFinished { receipt } => self.receipt = Some(receipt.clone()),
             EventKind::BranchPushed { branch, .. } => self.branch = Some(branch.clone()),
             EventKind::PullRequestOpened {

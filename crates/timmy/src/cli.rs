@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Doctor,
     /// Take one issue and turn it into one pull request.
     Sprint(SprintArguments),
+    /// Work through the night: sprints on every configured repository until it is told to stop.
+    Loop(LoopArguments),
     /// Explain an error code, or why an issue is or is not worked on.
     Explain {
         /// TIMMY-NNNN, owner/name#N, or #N.
@@ -117,6 +120,11 @@ pub(crate) enum Command {
     },
     /// Show the whole job once, on an embedded forge with a small project in it.
     Demo(DemoArguments),
+    /// A clone, ports and a data directory for each of your agents; what lies on the disk.
+    Workspace {
+        #[command(subcommand)]
+        command: WorkspaceCommand,
+    },
     /// Print a completion script.
     Completions {
         /// For which shell.
@@ -201,6 +209,35 @@ pub(crate) struct SprintArguments {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) model: ModelArguments,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoopArguments {
+    /// Only these repositories; otherwise all that are configured. Can be given several times.
+    #[arg(long = "repo", value_name = "OWNER/NAME")]
+    pub(crate) repositories: Vec<RepoName>,
+    /// Attempts at once; otherwise night.slots of the configuration.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) slots: Option<u32>,
+    /// End when nothing is left to do.
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+    /// Begin nothing new after so many hours, and end when what runs is finished.
+    #[arg(long, conflicts_with = "until_idle", value_parser = hours)]
+    pub(crate) hours: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+}
+
+/// Hours, also parts of one: `7.5`.
+fn hours(text: &str) -> Result<Duration, String> {
+    let hours: f64 = text
+        .parse()
+        .map_err(|_| "give a number of hours, such as 7.5")?;
+    if !(hours > 0.0 && hours <= 1_000.0) {
+        return Err("more than 0 and at most 1000 hours".to_owned());
+    }
+    Ok(Duration::from_secs_f64(hours * 3_600.0))
 }
 
 #[derive(Debug, clap::Args)]
@@ -322,6 +359,72 @@ pub(crate) enum ConfigCommand {
     Explain,
     /// The path of the configuration file.
     Path,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkspaceCommand {
+    /// Make a workspace: a clone with a branch of its own, a data directory, ports.
+    Init(NewWorkspaceArguments),
+    /// List the workspaces of this host.
+    List,
+    /// Print the variables for whoever works in one, for `eval`.
+    Env {
+        /// Its name.
+        name: String,
+    },
+    /// Back to the newest commit of the base branch, in a new clone.
+    Reset {
+        /// Its name.
+        name: String,
+        /// Also when something in it is nowhere else: it is kept in a bundle.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make a new branch on the newest commit of the base branch, and check it out.
+    Branch {
+        /// The workspace's name.
+        name: String,
+        /// The branch.
+        branch: String,
+        /// The issue that the work is for.
+        #[arg(long, value_name = "N")]
+        issue: Option<IssueNumber>,
+    },
+    /// Remove a workspace in which nothing is left that is nowhere else.
+    Destroy {
+        /// Its name.
+        name: String,
+        /// With everything that is in it.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make a workspace if there is none, run the repository's own set-up in it, then its check.
+    Bootstrap(NewWorkspaceArguments),
+    /// Tell where the work in one stands, with a prompt to go on.
+    Resume {
+        /// Its name.
+        name: String,
+        /// Print the prompt alone.
+        #[arg(long)]
+        prompt: bool,
+    },
+    /// Remove what runs left behind, each thing on two facts.
+    Reap {
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewWorkspaceArguments {
+    /// Its name: up to 40 of a-z, 0-9, '.', '_' and '-'.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) repo: RepoArguments,
+    /// The issue that the work is for.
+    #[arg(long, value_name = "N")]
+    pub(crate) issue: Option<IssueNumber>,
 }
 
 /// `owner/name#N`, or `#N` and `N` where only one repository is configured.

@@ -63,7 +63,7 @@ pub fn platform(problem: &Problem) -> Option<Scope> {
         // Git talks to the forge.
         4 | 5 if passes => Some(Scope::Forge),
         6 if passes || problem.exit == ExitStatus::NotFound => Some(Scope::Models),
-        9 if number == NO_PLACE => Some(Scope::Disk),
+        9 if NO_ROOM.contains(&number) => Some(Scope::Disk),
         9 if passes => Some(Scope::Forge),
         _ => None,
     }
@@ -71,8 +71,9 @@ pub fn platform(problem: &Problem) -> Option<Scope> {
 
 /// A model call would pass a cap.
 const OVER_BUDGET: u16 = 210;
-/// The directory of a run cannot be used.
-const NO_PLACE: u16 = 915;
+/// The directory of a run cannot be used; the quota is full, or the disk; a workspace or a cache
+/// cannot be written.
+const NO_ROOM: [u16; 4] = [915, 930, 931, 940];
 
 /// Caps of a single call or run are about the issue; the others stop everybody.
 fn budget(problem: &Problem) -> Option<Scope> {

@@ -9,8 +9,6 @@ use timmy_core::Problem;
 use timmy_core::RunId;
 use timmy_store::runs::RunSummary;
 
-use super::Handle;
-use super::Message;
 use super::duty;
 use super::duty::Duty;
 use super::duty::Shared;
@@ -45,7 +43,7 @@ pub(super) async fn make(shared: &Shared, key: IssueKey, purpose: Purpose) -> In
     let run = RunId::generate();
     let order = Order {
         issue: key.number,
-        observer: observer(&shared.handle, &key, &sprint.desk.settings),
+        observer: observer(shared, &key, &sprint.desk.settings),
         stop: shared.stop.clone(),
     };
     let attempted = match purpose {
@@ -66,11 +64,11 @@ pub(super) async fn make(shared: &Shared, key: IssueKey, purpose: Purpose) -> In
 }
 
 /// Tells the core of every event, and how long the step that follows may be silent.
-fn observer(handle: &Handle, key: &IssueKey, settings: &Settings) -> sprint::Observer {
-    let (handle, key) = (handle.clone(), key.clone());
+fn observer(shared: &Shared, key: &IssueKey, settings: &Settings) -> sprint::Observer {
+    let (handle, key) = (shared.handle.clone(), key.clone());
     let command = Duration::from_secs(settings.agent.command_seconds) + GRACE;
     let check = Duration::from_secs(settings.publish.check_seconds) + GRACE;
-    let ordinary = settings.silence;
+    let ordinary = shared.silence;
     Arc::new(move |kind: &EventKind| {
         let key = key.clone();
         let input = match kind {
@@ -88,7 +86,7 @@ fn observer(handle: &Handle, key: &IssueKey, settings: &Settings) -> sprint::Obs
                 patience: ordinary,
             },
         };
-        handle.send(Message::Input(input));
+        handle.tell(input);
     })
 }
 

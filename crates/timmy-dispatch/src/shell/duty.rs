@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub(super) post: Arc<Post>,
     pub(super) handle: Handle,
     pub(super) quota: Arc<Quota>,
+    /// How long an ordinary step may be silent.
+    pub(super) silence: Duration,
     /// Stops an attempt with this outcome.
     pub(super) stop: watch::Receiver<Option<Outcome>>,
 }
@@ -73,12 +75,9 @@ impl Duty {
                 },
                 Err(problem) => failed(&self, problem),
             },
-            Self::MergeTurn { repo } => match shared.post.merge_turn().await {
-                Ok(more) => Input::MergeTurnEnded {
-                    repo: repo.clone(),
-                    more,
-                },
-                Err(problem) => failed(&self, problem),
+            Self::MergeTurn { repo } => Input::MergeTurnEnded {
+                repo: repo.clone(),
+                more: false,
             },
         }
     }
@@ -132,5 +131,5 @@ pub(super) fn lasts(problem: &Problem, now: Timestamp) -> Option<Duration> {
 /// A task that panicked.
 pub(super) fn defect(error: &tokio::task::JoinError) -> Problem {
     let what = format!("a part of the loop broke off: {error}");
-    Problem::new(Code::new(919), ExitStatus::Internal, what).fix("report this as a defect of timmy")
+    Problem::new(Code::new(920), ExitStatus::Internal, what).fix("report this as a defect of timmy")
 }

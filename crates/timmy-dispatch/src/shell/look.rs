@@ -11,19 +11,23 @@ use timmy_forge::Feed;
 use crate::night::Brief;
 use crate::night::Extent;
 use crate::night::Listing;
+use crate::sprint::OwnPulls;
 use crate::sprint::Sprint;
 
 /// A repository that a loop works on.
 pub(super) struct Post {
     pub(super) sprint: Arc<Sprint>,
     feed: Mutex<Feed>,
+    pub(super) own: Arc<tokio::sync::Mutex<OwnPulls>>,
 }
 
 impl Post {
     pub(super) fn new(sprint: Arc<Sprint>) -> Self {
+        let own = OwnPulls::new(sprint.desk.repo.clone());
         Self {
             sprint,
             feed: Mutex::default(),
+            own: Arc::new(tokio::sync::Mutex::new(own)),
         }
     }
 
@@ -33,6 +37,7 @@ impl Post {
         Self {
             sprint,
             feed: Mutex::new(feed.clone()),
+            own: Arc::clone(&self.own),
         }
     }
 

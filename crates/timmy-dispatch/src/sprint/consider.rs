@@ -181,7 +181,8 @@ impl Desk {
         let project = self.read_project(&chosen.base).await?;
         // Whoever reads it is in a clone of their own.
         let here = std::path::Path::new("$PWD");
-        Ok(self.prompt(&chosen, &project, here).await?.whole())
+        let next = RunId::generate();
+        Ok(self.prompt(&next, &chosen, &project, here).await?.whole())
     }
 
     /// Takes the claim of the issue that is wished for, or of the first one that passes every rule.
@@ -466,6 +467,14 @@ impl Desk {
             lifted,
             answers: None,
         })
+    }
+
+    /// The commit that new work starts from.
+    ///
+    /// # Errors
+    /// As [`Self::choose`].
+    pub async fn newest_base(&self) -> Result<ObjectName, SprintError> {
+        Ok(self.ground().await?.base)
     }
 
     /// The branch of the next attempt, by its short name.

@@ -1,5 +1,6 @@
 //! One issue, one private workspace, one attempt, one pull request.
 
+mod answer;
 mod attempt;
 mod consider;
 mod desk;
@@ -7,6 +8,7 @@ mod diary;
 mod finish;
 mod hold;
 mod inherit;
+mod own_pulls;
 mod past;
 pub(crate) mod place;
 mod recover;
@@ -34,12 +36,14 @@ use tokio::sync::watch;
 use crate::attempt::Attempt;
 use crate::attempt::Step;
 use crate::error::SprintError;
+use crate::follow_up::FollowUpSettings;
 use crate::policy::PublishSettings;
 use crate::selection::SelectionSettings;
 
 pub use consider::Explanation;
 pub use desk::Desk;
 pub use diary::Observer;
+pub(crate) use own_pulls::OwnPulls;
 pub use verify::Verification;
 
 use consider::Chosen;
@@ -65,6 +69,8 @@ pub struct Settings {
     pub check: Option<String>,
     /// The branch to work from, when it is not the default one.
     pub base_branch: Option<String>,
+    /// What becomes of own pull requests.
+    pub follow_up: FollowUpSettings,
     /// Providers and models in the order in which they are asked: part of every fingerprint.
     pub models: String,
 }
@@ -239,7 +245,7 @@ impl Sprint {
         let place = RunPlace::make(&self.desk.root, run)?;
         let begun = self.desk.clock.monotonic();
         self.begin(diary, chosen, hold).await?;
-        let work = self.until_done(diary, chosen, hold, &place);
+        let work = Box::pin(self.until_done(diary, chosen, hold, &place));
         let ended = tokio::select! {
             biased;
             outcome = stopped(order.stop.clone()) => Ok(outcome),
@@ -249,6 +255,7 @@ impl Sprint {
             Ok(outcome) => outcome,
             Err(error) => self.failed(diary, error).await?,
         };
+        Box::pin(self.leave(diary, chosen, &place)).await?;
         let duration = self.desk.clock.monotonic().saturating_sub(begun);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let ended = EventKind::RunEnded {

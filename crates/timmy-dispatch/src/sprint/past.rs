@@ -92,6 +92,21 @@ impl Desk {
         Ok(count(&failed, fingerprint))
     }
 
+    /// What an attempt at an issue begins from that starts at this commit.
+    pub(super) async fn fingerprint_at(
+        &self,
+        base: &ObjectName,
+        issue: &Issue,
+    ) -> Result<Fingerprint, SprintError> {
+        let mut ground = self.ground().await?;
+        if ground.base != *base {
+            let bare = self.bare().await?;
+            ground.prompt = self.prompt_sha256(&bare, base).await?;
+            ground.base = base.clone();
+        }
+        self.fingerprint(&ground, issue).await
+    }
+
     /// What an attempt at an issue begins from.
     pub(super) async fn fingerprint(
         &self,

@@ -1,6 +1,7 @@
 //! What lies below the private root: how much it may be, and who removes it.
 //!
 //! - [`Quota`] says whether there is room for another attempt;
+//! - [`Workspaces`] gives named agents a clone, ports and a data directory each;
 //! - [`Reaper`] removes what runs left behind;
 //! - [`WorkspaceSettings`] is the operator's part.
 //!
@@ -11,6 +12,7 @@
 
 mod error;
 mod facts;
+mod named;
 mod quota;
 mod reap;
 mod references;
@@ -19,6 +21,22 @@ mod settings;
 mod stage;
 
 pub use error::WorkspaceError;
+pub use named::Bootstrap;
+pub use named::Environment;
+pub use named::Force;
+pub use named::LastCheck;
+pub use named::Listed;
+pub use named::New;
+pub use named::PortRange;
+pub use named::Record;
+pub use named::Reset;
+pub use named::Resume;
+pub use named::State;
+pub use named::Step;
+pub use named::WorkspaceName;
+pub use named::Workspaces;
+pub use named::environment;
+pub use named::list;
 pub use quota::Quota;
 pub use reap::Kept;
 pub use reap::Reaper;
@@ -26,3 +44,5 @@ pub use reap::Removal;
 pub use reap::Sweep;
 pub use reap::Sweeping;
 pub use settings::WorkspaceSettings;
+
+pub(crate) use reap::entries;

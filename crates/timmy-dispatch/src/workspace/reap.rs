@@ -33,9 +33,6 @@ use crate::sprint::place::RunPlace;
 /// Where the host keeps the commits of runs.
 const RUN_REFS: &str = "refs/timmy/runs";
 
-/// Prefixes of names that things have until they are finished, or while they are removed.
-const HALF_MADE: [&str; 3] = ["new-", "index-", ".gone-"];
-
 /// A directory younger than this may be on its way to be locked by its own process.
 const SETTLED: Duration = Duration::from_secs(60);
 
@@ -187,27 +184,34 @@ impl Reaper<'_> {
     }
 
     async fn half_made(&self, sweeping: Sweeping, sweep: &mut Sweep) -> Result<(), WorkspaceError> {
-        let mut places = vec![self.root.join("workspaces")];
-        for owner in entries(&self.root.join("repositories"))? {
-            places.extend(entries(&owner)?);
-            places.push(owner);
-        }
-        for owner in entries(&self.root.join("caches"))? {
-            places.extend(entries(&owner)?);
-        }
-        for place in places {
-            for path in entries(&place)? {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if !HALF_MADE.iter().any(|prefix| name.starts_with(prefix)) {
-                    continue;
-                }
-                match facts::judge_half_made(untouched(&path)) {
-                    Verdict::Keep(reason) => sweep.keep(self.shown(&path), reason),
-                    Verdict::Remove(facts) => self.remove(&path, facts, sweeping, sweep).await?,
-                }
+        for path in self.unfinished()? {
+            match facts::judge_half_made(untouched(&path)) {
+                Verdict::Keep(reason) => sweep.keep(self.shown(&path), reason),
+                Verdict::Remove(facts) => self.remove(&path, facts, sweeping, sweep).await?,
             }
         }
         Ok(())
+    }
+
+    /// What has a name that things only have until they are finished, or while they are removed.
+    fn unfinished(&self) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let mut found = starting_with(".gone-", &self.root.join("workspaces"))?;
+        for owner in entries(&self.root.join("repositories"))? {
+            let (whole, parts): (Vec<PathBuf>, Vec<PathBuf>) = entries(&owner)?
+                .into_iter()
+                .partition(|path| is_whole(path));
+            for repository in whole {
+                found.extend(starting_with("index-", &repository)?);
+            }
+            let begun = |path: &PathBuf| file_name(path).starts_with("new-");
+            found.extend(parts.into_iter().filter(begun));
+        }
+        for owner in entries(&self.root.join("caches"))? {
+            for repository in entries(&owner)? {
+                found.extend(starting_with("new-", &repository)?);
+            }
+        }
+        Ok(found)
     }
 
     async fn facts_of(&self, run: &RunId, held: Held, references: &mut References<'_>) -> RunFacts {
@@ -313,6 +317,22 @@ fn untouched(path: &Path) -> Option<Duration> {
     SystemTime::now().duration_since(newest).ok()
 }
 
+/// A repository gets this ending with its name, when it is finished.
+fn is_whole(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "git")
+}
+
+fn starting_with(prefix: &str, directory: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
+    let mut paths = entries(directory)?;
+    paths.retain(|path| file_name(path).starts_with(prefix));
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// When an entry, not what it may link to, was last changed.
 fn changed(path: &Path) -> Option<SystemTime> {
     let found = std::fs::symlink_metadata(path).ok()?;
@@ -320,7 +340,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 }
 
 /// What lies in a directory that may not exist. Of a plain file: nothing.
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
+pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
     let failed = WorkspaceError::io("list", directory);
     let read = match std::fs::read_dir(directory) {
         Err(error)

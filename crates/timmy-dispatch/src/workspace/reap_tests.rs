@@ -235,15 +235,20 @@ async fn what_is_half_made_goes_when_it_was_left_alone() {
     stage.desk.bare().await.unwrap();
     let owner = stage.desk.root.join("repositories/bot");
     let (left, written) = (owner.join("new-abandoned"), owner.join("new-writing"));
-    for directory in [&left, &written] {
+    // Their names only look as if they were not finished.
+    let repository = owner.join("new-project.git");
+    let workspace = stage.desk.root.join("workspaces/new-agent");
+    for directory in [&left, &written, &repository, &workspace] {
         std::fs::create_dir_all(directory.join("objects")).unwrap();
         std::fs::write(directory.join("HEAD"), "ref: refs/heads/main\n").unwrap();
     }
     let long_ago = SystemTime::now() - Duration::from_secs(7_200);
-    for path in [left.join("objects"), left.join("HEAD"), left.clone()] {
-        let file = std::fs::File::open(path).unwrap();
-        file.set_times(FileTimes::new().set_modified(long_ago))
-            .unwrap();
+    for directory in [&left, &repository, &workspace] {
+        for name in ["objects", "HEAD", "."] {
+            let file = std::fs::File::open(directory.join(name)).unwrap();
+            let times = FileTimes::new().set_modified(long_ago);
+            file.set_times(times).unwrap();
+        }
     }
     let stranger = stage.desk.root.join("runs/somebody");
     std::fs::create_dir_all(&stranger).unwrap();
@@ -253,4 +258,5 @@ async fn what_is_half_made_goes_when_it_was_left_alone() {
         "{swept:?}"
     );
     assert!(owner.join("project.git/HEAD").exists());
+    assert!(repository.exists() && workspace.exists(), "{swept:?}");
 }

@@ -11,18 +11,15 @@ use timmy_core::EventKind;
 use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::RunId;
-use timmy_core::money::MicroUsd;
-use timmy_core::money::Usage;
 
 use super::EventLog;
 use super::reading::read_event;
 use super::unreadable;
-use crate::database::Dialect;
 use crate::error::StoreError;
 use crate::runs::RunSummary;
 
 /// The types a summary is made of, without the two there are many of in each run: settled calls are
-/// summed up by the database, tool calls only matter to a run whose agent did not finish.
+/// counted by the database, tool calls only matter to a run whose agent did not finish.
 const FEW_PER_RUN: &str = "'agent_finished', 'check_finished', 'branch_pushed', \
      'pull_request_opened', 'run_ended'";
 
@@ -32,10 +29,6 @@ const WHOLE_RUN: &str = "'run_started', 'tool_called', 'model_call_settled', 'ag
 
 /// Run ids in one statement, at most. SQLite takes 32,766 values.
 const AT_ONCE: usize = 1_000;
-
-/// The largest number of tokens, or millionths of a dollar, that one call is summed up with: a
-/// server may claim any, and a sum of 64 bits must not overflow.
-const LARGEST: i64 = 1 << 50;
 
 /// The event that starts a run, and when its newest one was appended.
 const STARTS: &str = "SELECT seq, schema, at_us, run, body, \
@@ -127,7 +120,9 @@ impl EventLog {
 
     /// Folds runs that are close together in the log and may be many.
     async fn fold_since(&self, begun: Vec<Begun>) -> Result<Vec<RunSummary>, StoreError> {
-        let Some(first) = begun.iter().map(|begun| begun.seq).min() else {
+        let first = begun.iter().map(|begun| begun.seq).min();
+        let oldest = begun.iter().map(|begun| begun.summary.run.clone()).min();
+        let Some((first, oldest)) = first.zip(oldest) else {
             return Ok(Vec::new());
         };
         let places = begun.iter().enumerate();
@@ -143,10 +138,9 @@ impl EventLog {
             finished[place] |= matches!(event.kind, EventKind::AgentFinished { .. });
             begun[place].summary.add(&event);
         }
-        for (run, calls, usage) in self.settled_calls(first).await? {
+        for (run, calls) in self.settled_calls(&oldest).await? {
             if let Some(&place) = places.get(&run) {
-                let summary = &mut begun[place].summary;
-                (summary.model_calls, summary.usage) = (calls, usage);
+                begun[place].summary.model_calls = calls;
             }
         }
         for Begun {
@@ -179,41 +173,19 @@ impl EventLog {
         rows.iter().map(read_event).collect()
     }
 
-    /// How many calls each run settled after a place in the log, and what they used.
-    async fn settled_calls(&self, first: i64) -> Result<Vec<(RunId, u32, Usage)>, StoreError> {
-        let figure = |name: &str| match self.store.dialect {
-            Dialect::Sqlite => {
-                format!("SUM(MIN(json_extract(body, '$.usage.{name}'), {LARGEST}))")
-            }
-            Dialect::Postgres => format!(
-                "CAST(SUM(LEAST(CAST(CAST(body AS json) #>> '{{usage,{name}}}' AS NUMERIC), \
-                 {LARGEST})) AS BIGINT)"
-            ),
-        };
-        let statement = format!(
-            "SELECT run, COUNT(*) AS calls, {} AS input, {} AS output, {} AS cost FROM events \
-             WHERE type = 'model_call_settled' AND seq > $1 AND run IS NOT NULL GROUP BY run",
-            figure("input_tokens"),
-            figure("output_tokens"),
-            figure("cost")
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(first)
-            .fetch_all(&self.store.pool)
-            .await?;
+    /// How many calls each run settled, from an id on: ids sort by the time they were made.
+    async fn settled_calls(&self, first: &RunId) -> Result<Vec<(RunId, u32)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT run, COUNT(*) AS calls FROM events \
+             WHERE type = 'model_call_settled' AND run >= $1 GROUP BY run",
+        )
+        .bind(first.as_str())
+        .fetch_all(&self.store.pool)
+        .await?;
         rows.iter()
             .map(|row| {
-                let unsigned = |name| -> Result<u64, StoreError> {
-                    let value: i64 = row.try_get(name)?;
-                    u64::try_from(value).map_err(|error| unreadable(first, &error))
-                };
-                let calls = u32::try_from(unsigned("calls")?).unwrap_or(u32::MAX);
-                let usage = Usage {
-                    input_tokens: unsigned("input")?,
-                    output_tokens: unsigned("output")?,
-                    cost: MicroUsd(unsigned("cost")?),
-                };
-                Ok((run_of(row)?, calls, usage))
+                let calls: i64 = row.try_get("calls")?;
+                Ok((run_of(row)?, u32::try_from(calls).unwrap_or(u32::MAX)))
             })
             .collect()
     }

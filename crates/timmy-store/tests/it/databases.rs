@@ -12,7 +12,23 @@ use timmy_store::Store;
 /// A store that lives as long as the test.
 pub(crate) struct Database {
     pub(crate) store: Store,
-    _directory: Option<TempDir>,
+    place: Place,
+}
+
+enum Place {
+    Directory(TempDir),
+    Server(url::Url),
+}
+
+impl Database {
+    /// The same database, opened a second time.
+    pub(crate) async fn again(&self) -> Store {
+        match &self.place {
+            Place::Directory(directory) => Store::open(&directory.path().join("home")).await,
+            Place::Server(url) => Store::connect(url.clone()).await,
+        }
+        .unwrap()
+    }
 }
 
 /// A fresh SQLite file.
@@ -21,7 +37,7 @@ pub(crate) async fn sqlite() -> Database {
     let store = Store::open(&directory.path().join("home")).await.unwrap();
     Database {
         store,
-        _directory: Some(directory),
+        place: Place::Directory(directory),
     }
 }
 
@@ -37,8 +53,8 @@ pub(crate) async fn postgres() -> Database {
     connection.execute(create).await.unwrap();
     url.set_path(&name);
     Database {
-        store: Store::connect(url).await.unwrap(),
-        _directory: None,
+        store: Store::connect(url.clone()).await.unwrap(),
+        place: Place::Server(url),
     }
 }
 

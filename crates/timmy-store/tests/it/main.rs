@@ -9,6 +9,7 @@
 mod databases;
 mod forge;
 mod log;
+mod queue;
 mod root;
 mod runs;
 mod spending;

@@ -8,12 +8,14 @@ mod explain;
 mod forge;
 mod init;
 mod issues;
+mod night;
 mod pulls;
 mod report;
 mod runs;
 mod sprint;
 mod telling;
 mod work;
+mod workspace;
 
 use clap::CommandFactory;
 use timmy_core::Coded;
@@ -47,6 +49,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     match &cli.command {
         Command::Doctor => doctor::run(&host).await,
         Command::Sprint(arguments) => sprint::run(&host, arguments).await,
+        Command::Loop(arguments) => night::run(&host, arguments).await,
         Command::Explain { subject } => explain::issue(&host, subject).await,
         Command::Prompt { issue } => explain::prompt(&host, issue).await,
         Command::Runs { limit } => runs::list(&host, *limit).await,
@@ -60,6 +63,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
         Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }
 }

@@ -11,8 +11,11 @@ use serde::Serialize;
 use timmy_agent::Limits as AgentLimits;
 use timmy_core::RepoName;
 use timmy_core::receipt::SandboxLevel;
+use timmy_dispatch::follow_up::FollowUpSettings;
 use timmy_dispatch::policy::PublishSettings;
 use timmy_dispatch::selection::SelectionSettings;
+use timmy_dispatch::shell::NightSettings;
+use timmy_dispatch::workspace::WorkspaceSettings;
 use timmy_forge::ForgeKind;
 use timmy_model::ProviderSettings;
 use timmy_model::SecretReference;
@@ -47,8 +50,32 @@ pub(crate) struct Config {
     pub(crate) claim: ClaimSettings,
     /// Where log and books are kept.
     pub(crate) store: StoreSettings,
+    /// Room on the disk, build caches, and workspaces of named agents.
+    pub(crate) workspace: WorkspaceSettings,
+    /// The loop.
+    pub(crate) night: NightSettings,
+    /// What becomes of own pull requests.
+    pub(crate) follow_up: FollowUpSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
+}
+
+impl Config {
+    /// Whether it names the same forge and the same database: what a running loop cannot change.
+    pub(crate) fn same_places(&self, other: &Self) -> bool {
+        let places = |config: &Self| {
+            let forge = &config.forge;
+            let url = forge.url.clone();
+            (
+                forge.kind,
+                url,
+                forge.user.clone(),
+                forge.port,
+                config.store.postgres.is_some(),
+            )
+        };
+        places(self) == places(other)
+    }
 }
 
 /// `[forge]`

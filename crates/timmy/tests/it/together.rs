@@ -31,7 +31,7 @@ impl Handler for Mender {
     }
 }
 
-async fn configured(home: &Home) -> Server {
+pub(crate) async fn configured(home: &Home) -> Server {
     let server = Server::start(Mender).await.unwrap();
     let whole = "stream = false\n";
     let settings = provider("generic", &format!("{}/v1", server.url())) + whole;
