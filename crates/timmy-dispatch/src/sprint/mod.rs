@@ -7,11 +7,13 @@ mod desk;
 mod diary;
 mod finish;
 mod hold;
+mod inherit;
 mod own_pulls;
 mod past;
 pub(crate) mod place;
 mod recover;
 mod verify;
+mod won;
 
 use std::sync::Arc;
 
@@ -228,11 +230,12 @@ impl Sprint {
         let mut diary = Diary::new(&self.desk, run, Attempt::default(), observer);
         let ended = self.under_claim(&mut diary, chosen, &hold, order).await;
         let released = hold.release(&self.desk.events(), run).await;
-        let summary = ended?;
+        let place = ended?;
         if let Err(problem) = released {
             diary.record(EventKind::Warned { problem }).await?;
         }
-        Ok(summary)
+        // Last, because the directory is what tells the next process that something is left to do.
+        self.desk.close(run, &place).await
     }
 
     /// A run from its first event to its last.
@@ -242,7 +245,7 @@ impl Sprint {
         chosen: &Chosen,
         hold: &Hold,
         order: &Order,
-    ) -> Result<RunSummary, SprintError> {
+    ) -> Result<RunPlace, SprintError> {
         let run = diary.run;
         let place = RunPlace::make(&self.desk.root, run)?;
         let begun = self.desk.clock.monotonic();
@@ -265,7 +268,7 @@ impl Sprint {
             duration_ms,
         };
         diary.record(ended).await?;
-        self.desk.close(run, &place).await
+        Ok(place)
     }
 
     /// The steps of a run, in order.
