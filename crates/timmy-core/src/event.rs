@@ -122,6 +122,12 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         work_branch: Option<String>,
     },
+    /// A script of the project around an attempt began to run in the sandbox. Its failure is the
+    /// end of the run, or a warning.
+    HookStarted {
+        /// `after_create`, `before_run`, `after_run` or `before_remove`.
+        hook: String,
+    },
     /// The prompt was built.
     PromptBuilt {
         /// SHA-256 of the whole prompt, in hexadecimal.

@@ -15,7 +15,7 @@ use timmy_forge::IssueState;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SelectionSettings {
-    /// Labels an issue must all have.
+    /// Labels an issue must all have. Compared without case and the space around them.
     pub require_labels: Vec<String>,
     /// Labels an issue must not have. Compared without case; what follows a `/` or `:` counts too,
     /// so `kind/epic` is an epic.
@@ -226,6 +226,15 @@ pub fn tier(issue: Subject<'_>, settings: &SelectionSettings) -> usize {
     }
 }
 
+/// 1 to 4 for the first to the fourth of the priority labels; the most urgent one counts.
+#[must_use]
+pub fn priority_label(labels: &[String], settings: &SelectionSettings) -> Option<u8> {
+    const RANKED: usize = 4;
+    let has = |wanted: &String| labels.iter().any(|label| is_label(label, wanted));
+    let rank = settings.priority_labels.iter().take(RANKED).position(has)?;
+    u8::try_from(rank + 1).ok()
+}
+
 /// Whether a label is a word, whole or as its last part.
 fn is_label(label: &str, word: &str) -> bool {
     let last = label.rsplit(['/', ':']).next().unwrap_or(label).trim();
@@ -268,7 +277,11 @@ fn titled(title: &str, word: &str) -> bool {
 }
 
 fn missing_labels(issue: Subject<'_>, settings: &SelectionSettings) -> Option<String> {
-    let has = |wanted: &&String| issue.labels.iter().any(|label| label == *wanted);
+    // A blank label in the settings is one that no issue has.
+    let same = |label: &str, wanted: &str| {
+        !wanted.is_empty() && label.trim().to_lowercase() == wanted.to_lowercase()
+    };
+    let has = |wanted: &&String| issue.labels.iter().any(|label| same(label, wanted.trim()));
     let missing = settings.require_labels.iter().find(|wanted| !has(wanted))?;
     Some(format!("it lacks the label `{missing}`"))
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -28,8 +29,8 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, with evidence; 1 done as asked, without success; \
-2 wrong command line; 65 unusable input; 66 no such thing; 69 a server or program is missing; \
-70 a defect or a full disk; 75 try again later; 77 credentials refused; 78 refused before anything \
+2 wrong command line; 65 unusable input; 66 no such thing; 69 a server, a program or room on a disk is missing; \
+70 a defect or a broken machine; 75 try again later; 77 credentials refused; 78 refused before anything \
 ran. `timmy explain TIMMY-NNNN` explains an error.";
 
 /// Kinds of providers that `init` can write.
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Doctor,
     /// Take one issue and turn it into one pull request.
     Sprint(SprintArguments),
+    /// Work through the night: sprints on every configured repository until it is told to stop.
+    Loop(LoopArguments),
     /// Explain an error code, or why an issue is or is not worked on.
     Explain {
         /// TIMMY-NNNN, owner/name#N, or #N.
@@ -117,8 +120,16 @@ pub(crate) enum Command {
     },
     /// Show the whole job once, on an embedded forge with a small project in it.
     Demo(DemoArguments),
+    /// Show what may be spent, what is, and what a merged pull request cost.
+    Budget(BudgetArguments),
     /// Show which pull requests are merged together and why the others wait, or work them off.
     Queue(QueueArguments),
+    /// Check a WORKFLOW.md on this machine, and show every value in force.
+    Workflow {
+        /// The file. Otherwise WORKFLOW.md in this directory.
+        #[arg(value_name = "WORKFLOW.md")]
+        path: Option<PathBuf>,
+    },
     /// A clone, ports and a data directory for each of your agents; what lies on the disk.
     Workspace {
         #[command(subcommand)]
@@ -220,6 +231,35 @@ pub(crate) struct SprintArguments {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct LoopArguments {
+    /// Only these repositories; otherwise all that are configured. Can be given several times.
+    #[arg(long = "repo", value_name = "OWNER/NAME")]
+    pub(crate) repositories: Vec<RepoName>,
+    /// Attempts at once; otherwise night.slots of the configuration.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) slots: Option<u32>,
+    /// End when nothing is left to do.
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+    /// Begin nothing new after so many hours, and end when what runs is finished.
+    #[arg(long, conflicts_with = "until_idle", value_parser = hours)]
+    pub(crate) hours: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+}
+
+/// Hours, also parts of one: `7.5`.
+fn hours(text: &str) -> Result<Duration, String> {
+    let hours: f64 = text
+        .parse()
+        .map_err(|_| "give a number of hours, such as 7.5")?;
+    if !(hours > 0.0 && hours <= 1_000.0) {
+        return Err("more than 0 and at most 1000 hours".to_owned());
+    }
+    Ok(Duration::from_secs_f64(hours * 3_600.0))
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct WorkArguments {
     /// What to do.
     pub(crate) task: String,
@@ -251,6 +291,19 @@ pub(crate) struct EventArguments {
     /// Only events after this place in the log.
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     pub(crate) after: i64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BudgetArguments {
+    /// Only this repository, where that makes a difference.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) repo: Option<RepoName>,
+    /// How many days back.
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
+    /// First make the totals again from the single bookings.
+    #[arg(long)]
+    pub(crate) recount: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -387,6 +440,8 @@ pub(crate) enum WorkspaceCommand {
         #[arg(long)]
         prompt: bool,
     },
+    /// Run the check of the newest base commit, and keep its build caches for later runs.
+    Warm(RepoArguments),
     /// Remove what runs left behind, each thing on two facts.
     Reap {
         /// Only say what would be removed.

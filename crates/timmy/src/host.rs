@@ -18,6 +18,7 @@ use timmy_core::SystemClock;
 use timmy_dispatch::Desk;
 use timmy_dispatch::Settings;
 use timmy_dispatch::Sprint;
+use timmy_dispatch::shell::Sprints;
 use timmy_forge::claim::Identity;
 use timmy_git::Git;
 use timmy_model::ProviderSettings;
@@ -164,6 +165,7 @@ impl Host {
                 claim_ttl_s: config.claim.ttl_s,
                 check: own.check,
                 base_branch: own.base_branch,
+                workspace: config.workspace.clone(),
                 follow_up: config.follow_up.clone(),
                 models: models(&config.provider),
             },
@@ -278,6 +280,39 @@ impl Host {
         let token = token.map(|reference| reference.resolve()).transpose();
         let token = token.map_err(|reason| incomplete("forge.token", reason))?;
         Ok(Redactor::new(token.iter()))
+    }
+
+    /// The same host under another configuration.
+    pub(crate) fn reconfigured(&self, loaded: Loaded) -> Self {
+        Self {
+            loaded,
+            root: self.root.clone(),
+            form: self.form,
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    /// Sprints on several repositories that share one sandbox and one cascade of models.
+    pub(crate) async fn sprints(
+        &self,
+        repositories: &[RepoName],
+        model: &ModelArguments,
+        store: &Store,
+        connection: &Connection,
+    ) -> Result<Sprints, Problem> {
+        let sandbox = self.sandbox(model.unsandboxed()).await?;
+        let (router, secrets) = self.router(model, store).await?;
+        let mut sprints = Sprints::new();
+        for repo in repositories {
+            let desk = self.desk(repo, store.clone(), connection, &secrets).await?;
+            let sprint = Sprint {
+                desk,
+                sandbox: Arc::clone(&sandbox),
+                router: Arc::clone(&router),
+            };
+            sprints.insert(repo.clone(), Arc::new(sprint));
+        }
+        Ok(sprints)
     }
 
     /// A sprint on a repository, with everything it needs.

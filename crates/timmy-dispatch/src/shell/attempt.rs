@@ -9,7 +9,6 @@ use timmy_core::Problem;
 use timmy_core::RunId;
 use timmy_store::runs::RunSummary;
 
-use super::Message;
 use super::duty;
 use super::duty::Duty;
 use super::duty::Shared;
@@ -87,7 +86,7 @@ fn observer(shared: &Shared, key: &IssueKey, settings: &Settings) -> sprint::Obs
                 patience: ordinary,
             },
         };
-        handle.send(Message::Input(input));
+        handle.tell(input);
     })
 }
 

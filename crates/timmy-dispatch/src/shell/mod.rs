@@ -54,7 +54,7 @@ pub type Sprints = BTreeMap<RepoName, Arc<Sprint>>;
 /// What is sent to a running loop.
 #[derive(Debug)]
 enum Message {
-    Input(Input),
+    Input(Box<Input>),
     Setup(Box<Settings>, Setup),
 }
 
@@ -74,17 +74,21 @@ pub struct Handle(mpsc::UnboundedSender<Message>);
 impl Handle {
     /// The forge says that something changed.
     pub fn wake(&self, repo: RepoName) {
-        self.send(Message::Input(Input::Woken { repo }));
+        self.tell(Input::Woken { repo });
     }
 
     /// The loop is to end.
     pub fn stop(&self, stop: Stop) {
-        self.send(Message::Input(Input::Stop(stop)));
+        self.tell(Input::Stop(stop));
     }
 
     /// The configuration changed. What runs goes on as it began.
     pub fn configure(&self, settings: Settings, sprints: Sprints) {
         self.send(Message::Setup(Box::new(settings), Setup(sprints)));
+    }
+
+    fn tell(&self, input: Input) {
+        self.send(Message::Input(Box::new(input)));
     }
 
     fn send(&self, message: Message) {
@@ -197,10 +201,8 @@ impl Shell {
     /// Begins a duty beside the loop.
     fn dispatch(&mut self, duty: Duty) {
         let Some(post) = self.posts.get(duty.repo()).map(Arc::clone) else {
-            self.handle.send(Message::Input(duty.failed(
-                SprintError::NotConfigured(duty.repo().clone()).problem(),
-                None,
-            )));
+            let problem = SprintError::NotConfigured(duty.repo().clone()).problem();
+            self.handle.tell(duty.failed(problem, None));
             return;
         };
         let (sender, stop) = watch::channel(None);
@@ -220,24 +222,22 @@ impl Shell {
 
     /// Waits for the next thing that happens.
     async fn next_input(&mut self) -> Input {
-        loop {
-            let wait = self.wait();
-            tokio::select! {
-                Some(message) = self.inbox.recv() => match message {
-                    Message::Input(input) => return input,
-                    Message::Setup(settings, setup) => {
-                        self.silence = settings.stall;
-                        self.set_up(setup);
-                        return Input::Configured(settings);
-                    }
-                },
-                Some(joined) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
-                    return self.joined(joined);
+        let wait = self.wait();
+        tokio::select! {
+            Some(message) = self.inbox.recv() => match message {
+                Message::Input(input) => *input,
+                Message::Setup(settings, setup) => {
+                    self.silence = settings.stall;
+                    self.set_up(setup);
+                    Input::Configured(settings)
                 }
-                () = tokio::time::sleep(wait) => {
-                    self.say_what_was_not_said().await;
-                    return Input::Tick;
-                }
+            },
+            Some(joined) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                self.joined(joined)
+            }
+            () = tokio::time::sleep(wait) => {
+                self.say_what_was_not_said().await;
+                Input::Tick
             }
         }
     }
@@ -301,7 +301,7 @@ impl Shell {
                     lasts: None,
                 };
                 if !silent {
-                    self.handle.send(Message::Input(troubled));
+                    self.handle.tell(troubled);
                 }
                 return;
             }
@@ -309,7 +309,7 @@ impl Shell {
         }
         if silent {
             let scope = Scope::Database;
-            self.handle.send(Message::Input(Input::Relieved { scope }));
+            self.handle.tell(Input::Relieved { scope });
         }
     }
 }

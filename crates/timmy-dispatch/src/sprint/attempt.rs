@@ -19,6 +19,7 @@ use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
 use timmy_core::IssueName;
+use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::RunId;
 use timmy_core::event::Feedback;
@@ -38,9 +39,19 @@ use super::consider::Chosen;
 use super::desk::Desk;
 use super::diary::Diary;
 use super::place::RunPlace;
+use crate::attempt::Phase;
 use crate::error::SprintError;
 use crate::workflow;
 use crate::workflow::Project;
+use crate::workflow::Template;
+use crate::workflow::TrackedIssue;
+use crate::workflow::WorkflowError;
+use crate::workflow::hooks;
+use crate::workflow::hooks::Hook;
+use crate::workspace::cache;
+
+/// Runs of the past that are counted.
+const RUNS_LOOKED_AT: u32 = 2_000;
 
 impl Sprint {
     /// Lets the agent work, and takes over what it left in its work tree. Gives the end of the run
@@ -66,13 +77,16 @@ impl Sprint {
         )
         .await?;
         self.sandbox.hand_over(&tree)?;
+        cache::lend(&self.desk, self.sandbox.as_ref(), &tree).await?;
+        self.hook(diary, project, &tree, Hook::AfterCreate).await?;
         let ready = EventKind::WorkspaceReady {
             base_branch: base_branch.clone(),
             base: chosen.base.clone(),
             work_branch: Some(work_branch.to_owned()),
         };
         diary.record(ready).await?;
-        let prompt = self.desk.prompt(chosen, project, &tree).await?;
+        self.hook(diary, project, &tree, Hook::BeforeRun).await?;
+        let prompt = self.desk.prompt(diary.run, chosen, project, &tree).await?;
         let built = EventKind::PromptBuilt {
             sha256: prompt.sha256(),
             bytes: u64::try_from(prompt.whole().len()).unwrap_or(u64::MAX),
@@ -96,6 +110,57 @@ impl Sprint {
         };
         diary.record(collected).await?;
         Ok(None)
+    }
+
+    /// Runs the project's script for a point in an attempt, if it has one.
+    async fn hook(
+        &self,
+        diary: &mut Diary<'_>,
+        project: &Project,
+        tree: &Path,
+        hook: Hook,
+    ) -> Result<(), SprintError> {
+        let hooks = &project.workflow.hooks;
+        let Some(script) = hook.script(hooks) else {
+            return Ok(());
+        };
+        let hook_name = hook.name().to_owned();
+        diary
+            .record(EventKind::HookStarted { hook: hook_name })
+            .await?;
+        let mut policy = self.desk.policy(tree);
+        policy.limits.wall = Duration::from_secs(self.desk.settings.publish.check_seconds);
+        let (sandbox, redactor) = (self.sandbox.as_ref(), &self.desk.redactor);
+        Ok(hooks::run(sandbox, &policy, hook, script, hooks.timeout, redactor).await?)
+    }
+
+    /// Runs the scripts that follow an attempt, however it ended. What fails is recorded and
+    /// changes nothing: the run's end is decided.
+    pub(super) async fn leave(
+        &self,
+        diary: &mut Diary<'_>,
+        chosen: &Chosen,
+        place: &RunPlace,
+    ) -> Result<(), SprintError> {
+        let tree = place.tree();
+        if !tree.is_dir() {
+            return Ok(());
+        }
+        let Ok(project) = self.desk.read_project(&chosen.trusted).await else {
+            return Ok(());
+        };
+        let agent_began = !matches!(
+            diary.attempt.phase(),
+            Phase::PreparingWorkspace | Phase::BuildingPrompt
+        );
+        let after_run = agent_began.then_some(Hook::AfterRun);
+        for hook in after_run.into_iter().chain([Hook::BeforeRemove]) {
+            if let Err(error) = self.hook(diary, &project, &tree, hook).await {
+                let problem = error.problem();
+                diary.record(EventKind::Warned { problem }).await?;
+            }
+        }
+        Ok(())
     }
 
     fn agent(&self, diary: &Diary<'_>, chosen: &Chosen, tree: &Path) -> Result<Agent, SprintError> {
@@ -146,10 +211,12 @@ impl Sprint {
 impl Desk {
     /// The policy of a command that works in `workspace`.
     pub(crate) fn policy(&self, workspace: &Path) -> Policy {
-        Policy {
+        let mut policy = Policy {
             workspace: workspace.to_owned(),
             ..self.settings.policy.clone()
-        }
+        };
+        cache::open_to(&mut policy, &self.settings.workspace);
+        policy
     }
 
     /// Reads what the repository says about itself at the base commit.
@@ -161,19 +228,22 @@ impl Desk {
     /// The prompt for an issue.
     pub(super) async fn prompt(
         &self,
+        run: &RunId,
         chosen: &Chosen,
         project: &Project,
         tree: &Path,
     ) -> Result<Prompt, SprintError> {
         let comments = self.forge.comments(&self.repo, chosen.issue.number).await?;
         let repository = self.repo.to_string();
-        let instructions = project.instructions.as_ref();
+        let instructions = Box::pin(self.instructions(run, chosen, project)).await?;
         let parts = PromptParts {
             repository: &repository,
             base_branch: &chosen.base_branch,
             workspace: &tree.to_string_lossy(),
             check: &project.check,
-            instructions: instructions.map(|(file, text)| Instructions { file, text }),
+            instructions: instructions
+                .as_ref()
+                .map(|(file, text)| Instructions { file, text }),
             issue: outside_issue(&chosen.issue),
             comments: comments
                 .iter()
@@ -182,6 +252,52 @@ impl Desk {
                 .collect(),
         };
         Ok(prompt::build(&parts, &self.redactor))
+    }
+}
+
+impl Desk {
+    /// The project's instructions: those of a workflow rendered for the issue, when they are a
+    /// template; others as they are.
+    async fn instructions(
+        &self,
+        run: &RunId,
+        chosen: &Chosen,
+        project: &Project,
+    ) -> Result<Option<(String, String)>, SprintError> {
+        let Some((file, text)) = project.instructions.clone() else {
+            return Ok(None);
+        };
+        if project.workflow.body != text || !Template::is_in(&text) {
+            return Ok(Some((file, text)));
+        }
+        let template = Template::parse(&text)?;
+        let number = chosen.issue.number;
+        let blockers = self.forge.blockers(&self.repo, number).await?;
+        let selection = &self.settings.selection;
+        let (repo, issue) = (&self.repo, &chosen.issue);
+        // It was chosen: the rules let it be worked on.
+        let issue = TrackedIssue::normalise(repo, issue, &blockers, true, selection).map_err(
+            |malformed| WorkflowError::TemplateRender {
+                reason: format!("issue #{} has no {}", malformed.number, malformed.lacks),
+            },
+        )?;
+        let earlier = self.earlier_runs(run, number).await?;
+        let rendered = template.render(&issue, earlier)?;
+        Ok(Some((file, rendered)))
+    }
+
+    /// How many other runs of this log worked on an issue; none before the first.
+    async fn earlier_runs(
+        &self,
+        run: &RunId,
+        issue: IssueNumber,
+    ) -> Result<Option<u32>, SprintError> {
+        let started = self.events().started(RUNS_LOOKED_AT).await?;
+        let others = started.iter().filter(|started| {
+            started.repo == self.repo && started.issue == issue && started.run != *run
+        });
+        let count = u32::try_from(others.count()).unwrap_or(u32::MAX);
+        Ok((count > 0).then_some(count))
     }
 }
 

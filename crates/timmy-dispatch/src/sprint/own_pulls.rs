@@ -105,12 +105,12 @@ impl OwnPulls {
                     pull.pushed.extend(pushed);
                 }
             }
-            (Some(run), EventKind::FeedbackTaken { number, items }) => {
-                if self.runs.contains_key(run) {
-                    let pull = self.pulls.entry(*number).or_default();
-                    pull.answered += 1;
-                    pull.taken.extend(items.iter().map(|item| item.id.clone()));
-                }
+            (Some(run), EventKind::FeedbackTaken { number, items })
+                if self.runs.contains_key(run) =>
+            {
+                let pull = self.pulls.entry(*number).or_default();
+                pull.answered += 1;
+                pull.taken.extend(items.iter().map(|item| item.id.clone()));
             }
             (
                 _,

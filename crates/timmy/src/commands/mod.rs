@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod budget;
 mod config;
 mod demo;
 mod doctor;
@@ -8,6 +9,7 @@ mod explain;
 mod forge;
 mod init;
 mod issues;
+mod night;
 mod pulls;
 mod queue;
 mod report;
@@ -15,6 +17,7 @@ mod runs;
 mod sprint;
 mod telling;
 mod work;
+mod workflow;
 mod workspace;
 
 use clap::CommandFactory;
@@ -45,10 +48,14 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     if let Command::Init(arguments) = &cli.command {
         return init::run(&Host::before_settings(cli)?, arguments).await;
     }
+    if let Command::Workflow { path } = &cli.command {
+        return workflow::run(cli.json, path.as_deref());
+    }
     let host = Host::new(cli)?;
     match &cli.command {
         Command::Doctor => doctor::run(&host).await,
         Command::Sprint(arguments) => sprint::run(&host, arguments).await,
+        Command::Loop(arguments) => night::run(&host, arguments).await,
         Command::Explain { subject } => explain::issue(&host, subject).await,
         Command::Prompt { issue } => explain::prompt(&host, issue).await,
         Command::Runs { limit } => runs::list(&host, *limit).await,
@@ -63,8 +70,12 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Config { command } => config::run(&host, command),
         Command::Queue(arguments) => queue::run(&host, arguments).await,
         Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
-        Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
+
+        Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
+            Ok(ExitStatus::Success)
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn tell(kind: &EventKind) -> String {
         } => {
             format!("workspace from {base_branch} at {}", base.short())
         }
+        EventKind::HookStarted { hook } => format!("hook {hook}"),
         EventKind::PromptBuilt { bytes, .. } => format!("prompt of {bytes} bytes"),
         EventKind::ModelSpoke { text, .. } => format!("model: {}", text.trim()),
         EventKind::ToolCalled {

@@ -17,6 +17,7 @@ use timmy_dispatch::follow_up::FollowUpSettings;
 use timmy_dispatch::merge_queue::MergeQueueSettings;
 use timmy_dispatch::policy::PublishSettings;
 use timmy_dispatch::selection::SelectionSettings;
+use timmy_dispatch::shell::NightSettings;
 use timmy_dispatch::workspace::WorkspaceSettings;
 use timmy_forge::ForgeKind;
 use timmy_model::ProviderSettings;
@@ -60,8 +61,28 @@ pub(crate) struct Config {
     pub(crate) webhook: WebhookSettings,
     /// Room on the disk, build caches, and workspaces of named agents.
     pub(crate) workspace: WorkspaceSettings,
+    /// The loop.
+    pub(crate) night: NightSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
+}
+
+impl Config {
+    /// Whether it names the same forge and the same database: what a running loop cannot change.
+    pub(crate) fn same_places(&self, other: &Self) -> bool {
+        let places = |config: &Self| {
+            let forge = &config.forge;
+            let url = forge.url.clone();
+            (
+                forge.kind,
+                url,
+                forge.user.clone(),
+                forge.port,
+                config.store.postgres.is_some(),
+            )
+        };
+        places(self) == places(other)
+    }
 }
 
 /// `[forge]`

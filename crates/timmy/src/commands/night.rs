@@ -1,0 +1,192 @@
+//! `timmy loop`: the night.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use timmy_core::Code;
+use timmy_core::Coded;
+use timmy_core::EventKind;
+use timmy_core::EventSink;
+use timmy_core::ExitStatus;
+use timmy_core::Problem;
+use timmy_core::RepoName;
+use timmy_dispatch::night::Settings;
+use timmy_dispatch::night::Stop;
+use timmy_dispatch::night::Until;
+use timmy_dispatch::shell::Handle;
+use timmy_dispatch::shell::Shell;
+use timmy_dispatch::workspace::Quota;
+use timmy_store::EventLog;
+use timmy_store::Store;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+use super::Ended;
+use crate::cli::LoopArguments;
+use crate::config;
+use crate::connection::Connection;
+use crate::host::Host;
+use crate::host::incomplete;
+use crate::output;
+use crate::output::Form;
+
+/// How often the configuration is looked at.
+const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
+    let store = host.store().await?;
+    let connection = host.connect(&store).await?;
+    let log = store.log(Arc::clone(&host.clock));
+    let settings = settings(host, arguments)?;
+    let sprints = host
+        .sprints(
+            &settings.repositories,
+            &arguments.model,
+            &store,
+            &connection,
+        )
+        .await?;
+    let quota = Quota::new(
+        &host.root,
+        &host.config()?.workspace,
+        Arc::clone(&host.clock),
+    );
+    let count = output::count(settings.repositories.len(), "repository", "repositories");
+    let slots = settings.slots;
+    let clock = Arc::clone(&host.clock);
+    let shell = Shell::new(settings, sprints, log.clone(), clock, Arc::new(quota));
+    output::talk(&format!(
+        "working on {count}, {slots} at once; `timmy events --follow` shows every step\n\
+         interrupt once to finish what runs, twice to stop it"
+    ));
+    let watch = Watch {
+        host,
+        arguments,
+        store: &store,
+        connection: &connection,
+        log: &log,
+    };
+    let handle = shell.handle();
+    let reason = tokio::select! {
+        reason = shell.run() => reason?,
+        problem = signals(&handle) => return Err(problem),
+        problem = watch.settings(&handle) => return Err(problem),
+    };
+    match host.form {
+        Form::Human => output::line(&format!("the loop ended: {reason}"))?,
+        Form::Json => output::json(&json!({ "ended": reason }))?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// What the core is told, from configuration and command line.
+fn settings(host: &Host, arguments: &LoopArguments) -> Result<Settings, Problem> {
+    let config = host.config()?;
+    let repositories: Vec<RepoName> = if arguments.repositories.is_empty() {
+        config.forge.repositories.clone()
+    } else {
+        arguments.repositories.clone()
+    };
+    if repositories.is_empty() {
+        let reason = "no repository is named".to_owned();
+        return Err(incomplete("forge.repositories", reason));
+    }
+    let until = match (arguments.until_idle, arguments.hours) {
+        (true, _) => Until::Idle,
+        (false, Some(hours)) => Until::Time(host.clock.monotonic() + hours),
+        (false, None) => Until::Forever,
+    };
+    let selection = config.selection.clone();
+    let login = config.forge.user.clone();
+    let mut settings = config.night.core(selection, login, repositories, until);
+    settings.slots = arguments.slots.unwrap_or(settings.slots);
+    Ok(settings)
+}
+
+/// Tells the loop to end: an interrupt drains it, a second one or a termination stops it.
+async fn signals(handle: &Handle) -> Problem {
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Problem::new(
+                Code::new(109),
+                ExitStatus::Internal,
+                "the program cannot listen to signals",
+            )
+            .at(error.to_string())
+            .fix("check the limits on threads and open files (ulimit -a)")
+        })
+    };
+    let (mut interrupt, mut terminate) = match (
+        listen(SignalKind::interrupt()),
+        listen(SignalKind::terminate()),
+    ) {
+        (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
+        (Err(problem), _) | (_, Err(problem)) => return problem,
+    };
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {
+                handle.stop(if interrupted { Stop::Now } else { Stop::Drain });
+                if !interrupted {
+                    output::talk("finishing what runs; interrupt again to stop it");
+                }
+                interrupted = true;
+            }
+            _ = terminate.recv() => handle.stop(Stop::Now),
+        }
+    }
+}
+
+/// Looks after the configuration while the loop runs.
+struct Watch<'a> {
+    host: &'a Host,
+    arguments: &'a LoopArguments,
+    store: &'a Store,
+    connection: &'a Connection,
+    log: &'a EventLog,
+}
+
+impl Watch<'_> {
+    /// Applies every good edit, and says once of each bad one why the last good one stays.
+    async fn settings(&self, handle: &Handle) -> Problem {
+        let contents = || std::fs::read(&self.host.loaded.path).ok();
+        let mut seen = contents();
+        loop {
+            tokio::time::sleep(LOOK_AT_SETTINGS).await;
+            let now = contents();
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            if let Err(problem) = self.apply(handle).await {
+                // What cannot be recorded now is seen at the next edit.
+                drop(self.log.append(None, EventKind::Warned { problem }).await);
+            }
+        }
+    }
+
+    async fn apply(&self, handle: &Handle) -> Result<(), Problem> {
+        let loaded = config::load(&self.host.loaded.path).map_err(|error| error.problem())?;
+        let old = self.host.config()?;
+        if !loaded.exists || !loaded.config.same_places(old) {
+            return Err(Problem::new(
+                Code::new(117),
+                ExitStatus::Refused,
+                "the configuration now names another forge or database than the one the loop began \
+                 with; the loop goes on as it began",
+            )
+            .at(self.host.loaded.path.display().to_string())
+            .fix("start the loop again to use it"));
+        }
+        let host = self.host.reconfigured(loaded);
+        let settings = settings(&host, self.arguments)?;
+        let model = &self.arguments.model;
+        let sprints = host
+            .sprints(&settings.repositories, model, self.store, self.connection)
+            .await?;
+        handle.configure(settings, sprints);
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! `timmy loop` with the real program, forge, git and sandbox; the model is replayed over HTTP.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::home::Home;
+use crate::together::configured;
+
+/// How often an event of a type was recorded.
+async fn recorded(home: &Home, kind: &str) -> Vec<Value> {
+    let events = home.events().await.into_iter();
+    events
+        .filter(|event| event["type"] == json!(kind))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_night_works_off_every_issue_and_ends_when_nothing_is_left() {
+    let home = Home::with_project().await;
+    home.issue("Another one", "").await;
+    home.issue("[EPIC] Not for one sprint", "").await;
+    home.issue("And another one", "").await;
+    let _model = configured(&home).await;
+    let ended = home
+        .json(&["loop", "--until-idle", "--slots", "2"])
+        .await
+        .well();
+    assert_eq!(json!("there is nothing to do"), ended.json()["ended"]);
+    assert_eq!(3, home.pulls().await.len());
+    home.assert_nothing_is_left().await;
+    assert_eq!(1, recorded(&home, "loop_started").await.len());
+    assert_eq!(1, recorded(&home, "loop_ended").await.len());
+    assert_eq!(3, recorded(&home, "issue_commented").await.len());
+    let calls = recorded(&home, "model_call_settled").await.len();
+
+    // The next night finds nothing, and asks no model.
+    home.json(&["loop", "--until-idle"]).await.well();
+    assert_eq!(3, home.pulls().await.len());
+    assert_eq!(calls, recorded(&home, "model_call_settled").await.len());
+}
