@@ -232,6 +232,11 @@ pub(crate) struct SprintArguments {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoopArguments {
+    /// A workflow file that says where issues come from and stands in for that of every repository.
+    /// Without it the configured repositories are worked on, each by its own file; where none is
+    /// configured, WORKFLOW.md in this directory is meant.
+    #[arg(value_name = "WORKFLOW.md")]
+    pub(crate) workflow: Option<PathBuf>,
     /// Only these repositories; otherwise all that are configured. Can be given several times.
     #[arg(long = "repo", value_name = "OWNER/NAME")]
     pub(crate) repositories: Vec<RepoName>,

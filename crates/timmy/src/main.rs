@@ -12,6 +12,7 @@ mod connection;
 mod error_pages;
 mod home;
 mod host;
+mod named_workflow;
 mod output;
 mod toolchains;
 

@@ -69,7 +69,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
         Command::Queue(arguments) => queue::run(&host, arguments).await,
-        Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(&host, arguments)).await,
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
 

@@ -1,5 +1,6 @@
 //! `timmy loop`: the night.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use timmy_dispatch::night::Stop;
 use timmy_dispatch::night::Until;
 use timmy_dispatch::shell::Handle;
 use timmy_dispatch::shell::Shell;
+use timmy_dispatch::workflow::DEFAULT_FILE;
 use timmy_dispatch::workspace::Quota;
 use timmy_forge::webhook;
 use timmy_forge::webhook::Listening;
@@ -28,9 +30,11 @@ use tokio::signal::unix::signal;
 use super::Ended;
 use crate::cli::LoopArguments;
 use crate::config;
+use crate::config::Loaded;
 use crate::connection::Connection;
 use crate::host::Host;
 use crate::host::incomplete;
+use crate::named_workflow::NamedWorkflow;
 use crate::output;
 use crate::output::Form;
 
@@ -40,6 +44,7 @@ const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
 const BETWEEN_WAKES: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
+    let host = &with_workflow(host, host.loaded.clone(), arguments)?;
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
     let log = store.log(Arc::clone(&host.clock));
@@ -89,6 +94,23 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
         Form::Json => output::json(&json!({ "ended": reason }))?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// The host as the workflow file that was named would have it. Without repositories in the
+/// configuration the file in the current directory is meant.
+fn with_workflow(host: &Host, loaded: Loaded, arguments: &LoopArguments) -> Result<Host, Problem> {
+    let named_elsewhere =
+        !arguments.repositories.is_empty() || !loaded.config.forge.repositories.is_empty();
+    let workflow = match &arguments.workflow {
+        Some(path) => Some(NamedWorkflow::read(Some(path))?),
+        None if named_elsewhere => None,
+        None if !Path::new(DEFAULT_FILE).exists() => {
+            loaded.require().map_err(|error| error.problem())?;
+            None
+        }
+        None => Some(NamedWorkflow::read(None)?),
+    };
+    Ok(host.reconfigured(loaded, workflow))
 }
 
 /// What the core is told, from configuration and command line.
@@ -196,7 +218,12 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// Applies every good edit, and says once of each bad one why the last good one stays.
     async fn settings(&self, handle: &Handle) -> Problem {
-        let contents = || std::fs::read(&self.host.loaded.path).ok();
+        let workflow = self.host.workflow.as_ref().map(|named| named.path.clone());
+        let contents = || {
+            let workflow = workflow.as_ref().map(std::fs::read);
+            let settings = std::fs::read(&self.host.loaded.path).ok();
+            (settings, workflow.and_then(Result::ok))
+        };
         let mut seen = contents();
         loop {
             tokio::time::sleep(LOOK_AT_SETTINGS).await;
@@ -215,7 +242,8 @@ impl Watch<'_> {
     async fn apply(&self, handle: &Handle) -> Result<(), Problem> {
         let loaded = config::load(&self.host.loaded.path).map_err(|error| error.problem())?;
         let old = self.host.config()?;
-        if !loaded.exists || !loaded.config.same_places(old) {
+        let host = with_workflow(self.host, loaded, self.arguments)?;
+        if !host.config()?.same_places(old) {
             return Err(Problem::new(
                 Code::new(117),
                 ExitStatus::Refused,
@@ -225,7 +253,6 @@ impl Watch<'_> {
             .at(self.host.loaded.path.display().to_string())
             .fix("start the loop again to use it"));
         }
-        let host = self.host.reconfigured(loaded);
         let settings = settings(&host, self.arguments)?;
         let model = &self.arguments.model;
         let sprints = host
