@@ -16,9 +16,6 @@ use crate::claim::claims::Claims;
 use crate::claim::error::ClaimError;
 use crate::claim::outcome::Published;
 
-/// After a renewal without an answer the next one comes this much sooner.
-const HASTE: u32 = 4;
-
 type Slot = Arc<Mutex<Option<Claim>>>;
 type Ended = Option<Arc<ClaimError>>;
 
@@ -120,8 +117,8 @@ impl Drop for KeptClaim {
 }
 
 async fn keep_renewing(claims: Arc<Claims>, slot: Slot, end: watch::Sender<Ended>) {
-    let interval = claims.renewal_interval();
-    let mut pause = interval;
+    let timing = claims.timing();
+    let mut pause = timing.renewal_interval();
     loop {
         tokio::time::sleep(pause).await;
         let mut held = slot.lock().await;
@@ -129,7 +126,7 @@ async fn keep_renewing(claims: Arc<Claims>, slot: Slot, end: watch::Sender<Ended
             return;
         };
         pause = match claims.renew(claim).await {
-            Ok(()) => interval,
+            Ok(()) => timing.renewal_interval(),
             Err(error) if error.ends_the_run() || claims.remaining(claim) == Duration::ZERO => {
                 *held = None;
                 end.send_replace(Some(Arc::new(error)));
@@ -137,7 +134,7 @@ async fn keep_renewing(claims: Arc<Claims>, slot: Slot, end: watch::Sender<Ended
             }
             Err(error) => {
                 tracing::warn!(%error, "a claim could not be renewed; trying again soon");
-                interval / HASTE
+                timing.hasty_interval()
             }
         };
     }

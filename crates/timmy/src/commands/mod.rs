@@ -13,6 +13,7 @@ mod night;
 mod pulls;
 mod report;
 mod runs;
+mod simulate;
 mod sprint;
 mod telling;
 mod work;
@@ -66,6 +67,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Demo(arguments) => demo::run(&host, arguments).await,
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
+        Command::Simulate(arguments) => simulate::run(&host, arguments),
         Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }
 }
