@@ -9,6 +9,7 @@ use clap::Subcommand;
 use clap_complete::Shell;
 use timmy_core::IssueNumber;
 use timmy_core::RepoName;
+use timmy_dispatch::simulation::Weather;
 use timmy_sandbox::Unsandboxed;
 use url::Url;
 
@@ -135,6 +136,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: WorkspaceCommand,
     },
+    /// Play nights in memory, with everything that can go wrong, and check what must always hold.
+    Simulate(SimulateArguments),
     /// Print a completion script.
     Completions {
         /// For which shell.
@@ -491,6 +494,34 @@ impl FromStr for IssueReference {
         };
         Ok(Self { repo, number })
     }
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SimulateArguments {
+    /// Issues that are open when the night begins.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(..=20_000))]
+    pub(crate) issues: u64,
+    /// How long hosts take up work, in hours of the night.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=72))]
+    pub(crate) hours: u64,
+    /// How many nights, each of another seed [default: 20, or 1 with --seed].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seeds: Option<u64>,
+    /// The seed to begin with.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Machines that share the forge and nothing else.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub(crate) hosts: u32,
+    /// Attempts at once on each host; otherwise as `night.slots` says.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) slots: Option<u32>,
+    /// How often things go wrong.
+    #[arg(long, default_value_t = Weather::Rough, value_name = "calm|rough|hostile")]
+    pub(crate) faults: Weather,
+    /// Print everything that happens in the night of `--seed`.
+    #[arg(long, requires = "seed")]
+    pub(crate) trace: bool,
 }
 
 #[cfg(test)]

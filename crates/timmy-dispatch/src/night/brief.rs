@@ -88,11 +88,13 @@ impl Brief {
         }
     }
 
-    /// Where it stands among the others.
+    /// Where it stands among the others after so many failed attempts.
     #[must_use]
-    pub fn rank(&self, settings: &SelectionSettings) -> Rank {
+    pub fn rank(&self, settings: &SelectionSettings, failures: u32) -> Rank {
         Rank {
+            quarantines: failures / settings.attempts.max(1),
             tier: selection::tier(self.subject(), settings),
+            failures,
             score: Reverse(self.score.unwrap_or(0)),
             created: self.created,
             number: self.number,
@@ -100,10 +102,14 @@ impl Brief {
     }
 }
 
-/// The order of work: tier, then triage's score, then age.
+/// The order of work: what was never quarantined first, then by tier, then what failed less often,
+/// then triage's score, then age. Otherwise an issue that cannot be solved would come before others
+/// again whenever its quarantine ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
+    quarantines: u32,
     tier: usize,
+    failures: u32,
     score: Reverse<i64>,
     created: Timestamp,
     number: IssueNumber,

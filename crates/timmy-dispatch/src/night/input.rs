@@ -147,6 +147,8 @@ pub struct Declined {
 pub enum Recheck {
     /// After this time: somebody else's claim lapses, say.
     After(Duration),
+    /// When the issue itself changes: it was answered, and nothing else makes it work again.
+    IssueEdited,
     /// When the issue changes, or the base it would start from.
     IssueChanges,
     /// When any issue or pull request of the repository changes: a blocker is closed, say.

@@ -38,6 +38,9 @@ use crate::selection;
 /// After a run that ended with a result its issue is looked at again. Section 8.4 of the Symphony
 /// specification.
 const CONTINUATION: Duration = Duration::from_secs(1);
+/// How long a quarantine lasts at least when nothing but the base changes; doubled each time.
+const FIRST_QUARANTINE: Duration = Duration::from_secs(1_800);
+const LONGEST_QUARANTINE: Duration = Duration::from_secs(8 * 3_600);
 /// After a claim was lost.
 const AFTER_LOSS: Duration = Duration::from_secs(60);
 
@@ -137,7 +140,7 @@ impl State {
         self.ready.clear();
         for (key, known) in std::mem::take(&mut self.known) {
             if !gone(&key) {
-                self.note(key.repo.clone(), known.brief, known.hold);
+                self.note(key.repo.clone(), known);
             }
         }
         self.timers.retain(|(_, key)| self.known.contains_key(key));
@@ -145,17 +148,18 @@ impl State {
     }
 
     /// Remembers an issue, with its hold, and makes it ready when nothing keeps it.
-    fn note(&mut self, repo: RepoName, brief: Brief, hold: Option<Hold>) {
+    fn note(&mut self, repo: RepoName, known: Known) {
         let key = IssueKey {
             repo,
-            number: brief.number,
+            number: known.brief.number,
         };
         let rules = &self.settings.selection;
-        let answers = selection::judge_subject(brief.subject(), rules, &self.settings.login);
+        let subject = known.brief.subject();
+        let answers = selection::judge_subject(subject, rules, &self.settings.login);
         let excluded = selection::failure(&answers).map(str::to_owned);
         let excluded = excluded.or_else(|| {
             let terms = &self.repositories.get(&key.repo)?.terms;
-            terms.excludes(state_name(&brief), &brief.labels)
+            terms.excludes(state_name(&known.brief), &known.brief.labels)
         });
         if let Some(running) = self.running.get_mut(&key)
             && running.purpose == Purpose::Resolve
@@ -163,23 +167,18 @@ impl State {
         {
             running.unwanted = Some(reason.clone());
         }
-        let rank = brief.rank(rules);
+        let rank = known.rank(rules);
         let runs = self.running.contains_key(&key);
-        if excluded.is_none() && hold.is_none() && !runs {
+        if excluded.is_none() && known.hold.is_none() && !runs {
             self.ready.insert((rank, key.clone()));
         }
-        let known = Known {
-            brief,
-            excluded,
-            hold,
-        };
-        self.known.insert(key, known);
+        self.known.insert(key, Known { excluded, ..known });
     }
 
     /// Forgets an issue, with everything that waits for it.
     fn forget(&mut self, key: &IssueKey) -> Option<Known> {
         let known = self.known.remove(key)?;
-        let rank = known.brief.rank(&self.settings.selection);
+        let rank = known.rank(&self.settings.selection);
         self.ready.remove(&(rank, key.clone()));
         if let Some(Hold {
             release: Release::At(due),
@@ -248,9 +247,9 @@ impl State {
             let Some(known) = self.known.get(&key).cloned() else {
                 continue;
             };
-            let rank = known.brief.rank(&self.settings.selection);
+            let rank = known.rank(&self.settings.selection);
             self.ready.remove(&(rank, key.clone()));
-            self.note(key.repo, known.brief, known.hold);
+            self.note(key.repo, known);
         }
     }
 
@@ -269,6 +268,7 @@ impl State {
             self.not_wanted(&key, "the issue was closed");
             return before.is_some();
         }
+        let failures = before.as_ref().map_or(0, |known| known.failures);
         let hold = before.and_then(|known| known.hold);
         // A change of the issue ends what waited for one; a retry keeps its time.
         let hold = hold.filter(|hold| matches!(hold.release, Release::At(_)));
@@ -279,7 +279,13 @@ impl State {
         {
             self.timers.insert((*due, key.clone()));
         }
-        self.note(repo.clone(), brief.clone(), hold);
+        let known = Known {
+            brief: brief.clone(),
+            excluded: None,
+            hold,
+            failures,
+        };
+        self.note(repo.clone(), known);
         let known = self.known.get(&key);
         if let Some(reason) = known.and_then(|known| known.excluded.clone()) {
             self.not_wanted(&key, &reason);
@@ -312,9 +318,11 @@ impl State {
         let of_repository = self.frozen.iter().filter(|key| key.repo == *repo);
         let over = of_repository.filter(|key| {
             let hold = self.known.get(*key).and_then(|known| known.hold.as_ref());
+            let settled = hold.is_none_or(|hold| hold.settled <= self.now);
             match hold.map(|hold| hold.release) {
+                Some(Release::IssueEdited) => false,
                 Some(Release::RepositoryChanges) => changed,
-                Some(Release::IssueChanges) => base_moved,
+                Some(Release::IssueChanges) => base_moved && settled,
                 Some(Release::At(_)) | None => true,
             }
         });
@@ -332,7 +340,7 @@ impl State {
         };
         known.hold = None;
         if known.excluded.is_none() && !runs {
-            let rank = known.brief.rank(&self.settings.selection);
+            let rank = known.rank(&self.settings.selection);
             self.ready.insert((rank, key.clone()));
         }
     }
@@ -343,11 +351,12 @@ impl State {
         };
         match hold.release {
             Release::At(due) => drop(self.timers.insert((due, key.clone()))),
-            Release::IssueChanges | Release::RepositoryChanges => {
+            Release::IssueEdited | Release::IssueChanges | Release::RepositoryChanges => {
                 self.frozen.insert(key.clone());
             }
         }
-        self.note(key.repo.clone(), known.brief, Some(hold));
+        let hold = Some(hold);
+        self.note(key.repo.clone(), Known { hold, ..known });
     }
 
     fn list_failed(&mut self, repo: &RepoName, problem: &Problem, lasts: Option<Duration>) {
@@ -368,6 +377,7 @@ impl State {
         self.end_trials(key);
         let release = match declined.recheck {
             Recheck::After(wait) => Release::At(self.now + wait),
+            Recheck::IssueEdited => Release::IssueEdited,
             Recheck::IssueChanges => Release::IssueChanges,
             Recheck::RepositoryChanges => Release::RepositoryChanges,
         };
@@ -375,6 +385,7 @@ impl State {
             reason: declined.reason.clone(),
             release,
             retry: None,
+            settled: Duration::ZERO,
         };
         self.hold(key, hold);
     }
@@ -426,6 +437,7 @@ impl State {
                     reason: "its claim was lost to somebody else".to_owned(),
                     release: Release::At(self.now + AFTER_LOSS),
                     retry: None,
+                    settled: Duration::ZERO,
                 };
                 if lost {
                     self.hold(key, hold);
@@ -438,12 +450,19 @@ impl State {
 
     /// An attempt that the agent or the issue is to blame for.
     fn failed(&mut self, key: &IssueKey, ended: &Ended) {
+        if let Some(mut known) = self.forget(key) {
+            known.failures += 1;
+            self.note(key.repo.clone(), known);
+        }
         let failures = ended.failed_attempts.max(1);
         let reason = format!(
             "the last attempt ended: {}",
             ended.outcome.word().replace('_', " ")
         );
-        if failures >= self.settings.selection.attempts {
+        let most = self.settings.selection.attempts;
+        if failures >= most {
+            let all = self.known.get(key).map_or(failures, |known| known.failures);
+            let times = all.div_ceil(most.max(1));
             if let Some(fingerprint) = ended.fingerprint.clone() {
                 self.notices.push(EventKind::IssueQuarantined {
                     repo: key.repo.clone(),
@@ -456,6 +475,7 @@ impl State {
                 reason: format!("{failures} attempts failed from the same beginnings"),
                 release: Release::IssueChanges,
                 retry: None,
+                settled: self.now + backoff::delay(FIRST_QUARANTINE, LONGEST_QUARANTINE, times),
             };
             self.hold(key, hold);
             return;
@@ -480,6 +500,7 @@ impl State {
             reason: reason.to_owned(),
             release: Release::At(due),
             retry: Some(attempt),
+            settled: Duration::ZERO,
         };
         self.hold(key, hold);
     }

@@ -20,6 +20,7 @@ use super::input::Stop;
 use super::settings::Settings;
 use super::settings::Until;
 use super::terms::Terms;
+use crate::selection::SelectionSettings;
 
 /// Later than anything.
 pub(super) const NEVER: Duration = Duration::MAX;
@@ -91,6 +92,15 @@ pub(super) struct Known {
     /// The rule that leaves it out, as a sentence.
     pub(super) excluded: Option<String>,
     pub(super) hold: Option<Hold>,
+    /// Attempts at it that failed while this process lived.
+    pub(super) failures: u32,
+}
+
+impl Known {
+    /// Where it stands among the others.
+    pub(super) fn rank(&self, settings: &SelectionSettings) -> Rank {
+        self.brief.rank(settings, self.failures)
+    }
 }
 
 /// Why an issue waits.
@@ -100,12 +110,15 @@ pub(super) struct Hold {
     pub(super) release: Release,
     /// The number of the attempt that will be made, when it is a retry.
     pub(super) retry: Option<u32>,
+    /// A base that moves before this time ends nothing: on a busy repository it always moves.
+    pub(super) settled: Duration,
 }
 
 /// What ends a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
     At(Duration),
+    IssueEdited,
     IssueChanges,
     RepositoryChanges,
 }
@@ -280,6 +293,7 @@ impl State {
                 reason,
                 release: Release::At(due),
                 retry: Some(attempt),
+                ..
             }) => ClaimState::RetryQueued {
                 attempt,
                 due,
@@ -354,8 +368,11 @@ impl State {
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let mut times: Vec<Duration> = Vec::new();
-        times.extend(self.timers.first().map(|(due, _)| *due));
-        for repository in self.repositories.values() {
+        // What is only looked at to start something waits for nothing once nothing starts.
+        let looking = !self.is_ending();
+        let due = self.timers.first().filter(|_| looking);
+        times.extend(due.map(|(due, _)| *due));
+        for repository in self.repositories.values().filter(|_| looking) {
             if !repository.listing {
                 times.push(repository.next_list);
             }
@@ -370,9 +387,11 @@ impl State {
             }
         }
         let held_back = self.pauses.values().filter(|pause| pause.until > self.now);
-        times.extend(held_back.map(|pause| pause.until));
-        if let Until::Time(end) = self.settings.until {
-            times.push(end.max(self.now));
+        times.extend(held_back.filter(|_| looking).map(|pause| pause.until));
+        if let Until::Time(end) = self.settings.until
+            && looking
+        {
+            times.push(end);
         }
         times.into_iter().filter(|time| *time != NEVER).min()
     }
@@ -512,7 +531,7 @@ impl State {
         self.running.insert(key.clone(), running);
         self.answers.remove(key);
         if let Some(known) = self.known.get(key) {
-            let rank = known.brief.rank(&self.settings.selection);
+            let rank = known.rank(&self.settings.selection);
             self.ready.remove(&(rank, key.clone()));
         }
         for pause in self.pauses.values_mut() {

@@ -203,10 +203,12 @@ fn a_poison_issue_waits_longer_each_time_and_is_then_left_alone() {
             reason,
         };
         assert_eq!(vec![&retry], said(&actions));
-        // The others have their turn meanwhile.
-        assert_eq!(vec![2], started(&actions));
         at += Duration::from_secs(wait);
-        let actions = night.handle(at, &ended(2, cancelled(), 0));
+        // The others have their turn first, although they are younger.
+        let later = night.handle(at, &Input::Tick);
+        assert_eq!(vec![2], [started(&actions), started(&later)].concat());
+        let answered = Outcome::PullRequest { number: 9 };
+        let actions = night.handle(at, &ended(2, answered, 0));
         assert_eq!(vec![1], started(&actions));
     }
     night.handle(at, &ended(1, Outcome::NoChange, 3));
@@ -216,9 +218,53 @@ fn a_poison_issue_waits_longer_each_time_and_is_then_left_alone() {
         title: "Issue 1, said better".to_owned(),
         ..brief(1)
     };
-    night.handle(at, &listed(vec![changed, brief(2)]));
-    let actions = night.handle(at, &ended(2, cancelled(), 0));
+    let actions = night.handle(at, &listed(vec![changed, brief(2)]));
     assert_eq!(vec![1], started(&actions));
+}
+
+#[test]
+fn a_base_that_moves_all_the_time_does_not_end_a_quarantine_at_once() {
+    let mut night = Night::new(Settings {
+        slots: 1,
+        ..settings()
+    });
+    let moved = |base: char, issues| Input::Listed {
+        repo: repo(),
+        listing: Listing {
+            extent: Extent::Everything,
+            issues,
+            pulls_changed: false,
+            base: base.to_string().repeat(40).parse().ok(),
+            terms: None,
+        },
+    };
+    night.handle(SECOND, &moved('a', vec![brief(1)]));
+    night.handle(SECOND, &ended(1, Outcome::NoChange, 3));
+    let soon = SECOND + Duration::from_secs(60);
+    let actions = night.handle(soon, &moved('b', vec![brief(1)]));
+    assert_eq!(Vec::<u64>::new(), started(&actions));
+    let late = soon + Duration::from_secs(3_600);
+    assert_eq!(
+        vec![1],
+        started(&night.handle(late, &moved('c', vec![brief(1)])))
+    );
+}
+
+#[test]
+fn a_loop_that_drains_waits_for_nothing_but_its_runs() {
+    let mut night = Night::new(settings());
+    night.handle(SECOND, &listed(vec![brief(1)]));
+    night.handle(SECOND, &Input::Stop(Stop::Drain));
+    let hour = Duration::from_secs(3_600);
+    night.handle(
+        SECOND,
+        &Input::Heard {
+            key: key(1),
+            patience: hour,
+        },
+    );
+    let wake = night.state().next_wake();
+    assert!(wake > Some(hour), "{wake:?}");
 }
 
 #[test]
@@ -265,6 +311,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     ];
     let rechecks = prop_oneof![
         Just(Recheck::After(Duration::from_secs(5))),
+        Just(Recheck::IssueEdited),
         Just(Recheck::IssueChanges),
         Just(Recheck::RepositoryChanges),
     ];

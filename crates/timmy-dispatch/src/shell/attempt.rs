@@ -121,6 +121,8 @@ fn recheck(declined: sprint::Declined, settings: &Settings) -> Declined {
         // Its holder may die; then it lapses.
         "claim" => Recheck::After(Duration::from_secs(settings.claim_ttl_s)),
         "blockers" => Recheck::RepositoryChanges,
+        // A base that moves answers no issue again, and there may be hundreds of them.
+        "pull request" => Recheck::IssueEdited,
         _ => Recheck::IssueChanges,
     };
     Declined {

@@ -27,9 +27,8 @@ use crate::claim::message::ClaimState;
 use crate::claim::message::MESSAGE_VERSION;
 use crate::claim::outcome::Pushed;
 use crate::claim::sighting::Sightings;
+use crate::claim::timing::Timing;
 
-/// A claim is renewed every fifth of its time to live.
-const RENEWALS_PER_TTL: u32 = 5;
 /// Acquiring an issue whose claim comes and goes is given up after so many tries.
 const TRIES: usize = 3;
 
@@ -190,22 +189,17 @@ impl Claims {
         self.space
     }
 
-    /// The time between renewals.
+    /// The times that follow from the time to live.
     #[must_use]
-    pub fn renewal_interval(&self) -> Duration {
-        self.ttl / RENEWALS_PER_TTL
+    pub fn timing(&self) -> Timing {
+        Timing { ttl: self.ttl }
     }
 
     /// The time until a claim may no longer be acted under, unless it is renewed.
     #[must_use]
     pub fn remaining(&self, claim: &Claim) -> Duration {
         let since = self.clock.monotonic().saturating_sub(claim.confirmed);
-        self.fence().saturating_sub(since)
-    }
-
-    /// 0.6 of the time to live.
-    fn fence(&self) -> Duration {
-        self.ttl * 3 / 5
+        self.timing().fence().saturating_sub(since)
     }
 
     pub(crate) fn reference(&self, issue: IssueNumber) -> Result<RefName, GitError> {
@@ -291,7 +285,7 @@ impl Claims {
         }
     }
 
-    /// Renews a claim. Call it every [`Self::renewal_interval`].
+    /// Renews a claim. Call it every [`Timing::renewal_interval`].
     ///
     /// # Errors
     /// [`ClaimError::Lost`] and [`ClaimError::Fenced`] end the run at once;

@@ -24,6 +24,7 @@ use crate::claim::message::ClaimMessage;
 use crate::claim::message::ClaimState;
 use crate::claim::message::LONGEST_MESSAGE;
 use crate::claim::outcome::Pushed;
+use crate::claim::timing::Timing;
 
 /// Headers of a commit before its message.
 const COMMIT_HEADERS: usize = 1024;
@@ -164,7 +165,7 @@ impl Claims {
         let unchanged_for = self.sightings.see(reference.as_str(), &object, clock)?;
         let message = self.message(issue, reference, &object).await?;
         let ttl = message.as_ref().map_or(self.ttl, ClaimMessage::ttl);
-        let lapse = ttl + ttl / 4;
+        let lapse = Timing { ttl }.lapse();
         Ok(Holder {
             object,
             message,

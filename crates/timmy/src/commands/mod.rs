@@ -14,6 +14,7 @@ mod pulls;
 mod queue;
 mod report;
 mod runs;
+mod simulate;
 mod sprint;
 mod telling;
 mod work;
@@ -72,7 +73,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Demo(arguments) => Box::pin(demo::run(&host, arguments)).await,
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
-
+        Command::Simulate(arguments) => simulate::run(&host, arguments),
         Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
             Ok(ExitStatus::Success)
         }
