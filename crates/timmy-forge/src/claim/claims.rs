@@ -1,11 +1,7 @@
 //! Acquiring, renewing, releasing and taking over.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::Weak;
 use std::time::Duration;
 
 use timmy_core::Clock;
@@ -70,7 +66,6 @@ pub struct Claims {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) space: RefSpace,
     pub(crate) sightings: Sightings,
-    live: Mutex<BTreeMap<IssueNumber, Weak<()>>>,
 }
 
 /// The right to work on an issue, for as long as it is renewed.
@@ -166,7 +161,6 @@ impl Claims {
             clock,
             space: RefSpace::Hidden,
             sightings,
-            live: Mutex::default(),
         }
     }
 
@@ -259,6 +253,7 @@ impl Claims {
             expect: expect.clone(),
         };
         let won = |object, reference| {
+            let alive = self.identity.note_held(self.live_name(&reference));
             Ok(Some(Acquired::Won(Claim {
                 reference,
                 issue,
@@ -267,7 +262,7 @@ impl Claims {
                 object,
                 tried: Vec::new(),
                 confirmed: began,
-                _alive: self.note_alive(issue),
+                _alive: alive,
             })))
         };
         let error = match self.push(&[push]).await? {
@@ -341,17 +336,13 @@ impl Claims {
         Err(self.undecided(claim.issue, "the claim keeps changing"))
     }
 
-    fn note_alive(&self, issue: IssueNumber) -> Arc<()> {
-        let alive = Arc::new(());
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.insert(issue, Arc::downgrade(&alive));
-        alive
+    pub(crate) fn is_live(&self, reference: &RefName) -> bool {
+        self.identity.holds(&self.live_name(reference))
     }
 
-    pub(crate) fn is_live(&self, issue: IssueNumber) -> bool {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.get(&issue)
-            .is_some_and(|alive| alive.strong_count() > 0)
+    /// Issues of several repositories have the same refs.
+    fn live_name(&self, reference: &RefName) -> String {
+        format!("{} {reference}", self.remote.url)
     }
 
     pub(crate) async fn commit(

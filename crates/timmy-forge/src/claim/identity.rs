@@ -1,5 +1,6 @@
 //! Who claims: this process, on this machine.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
 use std::fs::TryLockError;
@@ -7,6 +8,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::Weak;
 
 use uuid::Uuid;
 
@@ -20,6 +24,8 @@ pub struct Identity {
     /// Random for each private root.
     pub machine: String,
     presence: Option<Arc<Presence>>,
+    /// The claims that are held under this identity, whoever in the process made them.
+    held: Arc<Mutex<BTreeMap<String, Weak<()>>>>,
 }
 
 /// A lock that the kernel lets go of when the process ends, however it ends.
@@ -47,6 +53,7 @@ impl Identity {
             worker: worker.to_owned(),
             machine: machine.to_owned(),
             presence: None,
+            held: Arc::default(),
         }
     }
 
@@ -70,7 +77,24 @@ impl Identity {
                 path,
                 _lock: lock,
             })),
+            held: Arc::default(),
         })
+    }
+
+    /// Takes note of a claim, which is held for as long as the answer lives.
+    pub(crate) fn note_held(&self, claim: String) -> Arc<()> {
+        let alive = Arc::new(());
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, other| other.strong_count() > 0);
+        held.insert(claim, Arc::downgrade(&alive));
+        alive
+    }
+
+    /// Whether somebody in this process holds a claim.
+    pub(crate) fn holds(&self, claim: &str) -> bool {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get(claim)
+            .is_some_and(|alive| alive.strong_count() > 0)
     }
 
     /// Whether another process of this machine has certainly ended: its lock is there and free.
