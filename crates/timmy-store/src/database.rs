@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::Any;
 use sqlx::AnyPool;
@@ -28,6 +29,12 @@ const FILE_NAME: &str = "timmy.db";
 
 /// Connections a process keeps at most. SQLite has one writer anyway; the others read.
 const MOST_CONNECTIONS: u32 = 4;
+
+/// How long a server that is away is waited for, each time something is asked of it. A restart takes
+/// a few seconds; a sprint asks four times before it ends.
+const LONGEST_WAIT_FOR_SERVER: Duration = Duration::from_secs(10);
+/// How long a connection to the file is waited for: longer than its writers wait for each other.
+const LONGEST_WAIT_FOR_FILE: Duration = Duration::from_secs(30);
 
 /// Any number that no other program uses for its advisory locks: "timmy" in ASCII.
 const TAKE_WRITE_LOCK: &str = "SELECT pg_advisory_xact_lock(499850867065)";
@@ -95,8 +102,13 @@ impl Store {
         };
         let options = AnyConnectOptions::from_url(&address).map_err(open_error)?;
         let options = options.disable_statement_logging();
+        let longest_wait = match dialect {
+            Dialect::Sqlite => LONGEST_WAIT_FOR_FILE,
+            Dialect::Postgres => LONGEST_WAIT_FOR_SERVER,
+        };
         let pool = AnyPoolOptions::new()
             .max_connections(MOST_CONNECTIONS)
+            .acquire_timeout(longest_wait)
             .test_before_acquire(dialect == Dialect::Postgres)
             .after_connect(move |connection, _| {
                 Box::pin(async move {

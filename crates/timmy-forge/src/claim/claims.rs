@@ -320,12 +320,12 @@ impl Claims {
                 expect: Expect::At(claim.object.clone()),
             };
             let error = match self.push(&[push]).await? {
-                Pushed::Done => return self.sightings.forget(claim.reference.as_str()),
+                Pushed::Done => return self.returned(&claim),
                 Pushed::Refused(reason) => return Err(claim.refused(reason)),
                 Pushed::Doubtful(error) => error,
             };
             match self.look(claim.issue, &claim.reference).await? {
-                None => return self.sightings.forget(claim.reference.as_str()),
+                None => return self.returned(&claim),
                 Some(found) if claim.tried.contains(&found) => claim.object = found,
                 Some(found) if found == claim.object => {
                     return Err(self.unreachable(claim.issue, error));
@@ -334,6 +334,12 @@ impl Claims {
             }
         }
         Err(self.undecided(claim.issue, "the claim keeps changing"))
+    }
+
+    fn returned(&self, claim: &Claim) -> Result<(), ClaimError> {
+        self.identity
+            .note_returned(&self.live_name(&claim.reference));
+        self.sightings.forget(claim.reference.as_str())
     }
 
     pub(crate) fn is_live(&self, reference: &RefName) -> bool {
