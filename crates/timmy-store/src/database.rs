@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use sqlx::Any;
 use sqlx::AnyPool;
+use sqlx::AssertSqlSafe;
 use sqlx::ConnectOptions;
+use sqlx::Connection;
 use sqlx::Executor;
 use sqlx::Transaction;
 use sqlx::any::AnyConnectOptions;
@@ -30,17 +32,24 @@ const FILE_NAME: &str = "timmy.db";
 /// Connections a process keeps at most. SQLite has one writer anyway; the others read.
 const MOST_CONNECTIONS: u32 = 4;
 
-/// How long a server that is away is waited for, each time something is asked of it. A restart takes
-/// a few seconds; a sprint asks four times before it ends.
-const LONGEST_WAIT_FOR_SERVER: Duration = Duration::from_secs(10);
-/// How long a connection to the file is waited for: longer than its writers wait for each other.
-const LONGEST_WAIT_FOR_FILE: Duration = Duration::from_secs(30);
-
 /// Any number that no other program uses for its advisory locks: "timmy" in ASCII.
 const TAKE_WRITE_LOCK: &str = "SELECT pg_advisory_xact_lock(499850867065)";
 
-const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 20000; PRAGMA journal_mode = WAL; \
-     PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+/// How long anything waits for a lock or a connection, when nothing else is said. A server that is
+/// started again is back by then.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What every connection begins with.
+fn settings(dialect: Dialect, patience: Duration) -> String {
+    let patience = patience.as_millis();
+    match dialect {
+        Dialect::Sqlite => format!(
+            "PRAGMA busy_timeout = {patience}; PRAGMA journal_mode = WAL; \
+             PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
+        ),
+        Dialect::Postgres => format!("SET lock_timeout = {patience}"),
+    }
+}
 
 /// Where the two databases differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +74,14 @@ impl Store {
     /// # Errors
     /// When the root is not private or not ours, or the file cannot be opened or migrated.
     pub async fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_within(root, PATIENCE).await
+    }
+
+    /// As [`Self::open`], with a limit of its own on how long anything waits for another process.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_within(root: &Path, patience: Duration) -> Result<Self, StoreError> {
         make_private_root(root)?;
         let file = root.join(FILE_NAME);
         let created = OpenOptions::new()
@@ -81,7 +98,7 @@ impl Store {
             reason: error.to_string(),
         })?;
         url.set_path(&file.to_string_lossy());
-        Self::connect_to(url, Dialect::Sqlite).await
+        Self::connect_to(url, Dialect::Sqlite, patience).await
     }
 
     /// Connects to a PostgreSQL server, `postgres://user:password@host/database`.
@@ -89,10 +106,23 @@ impl Store {
     /// # Errors
     /// When it cannot be reached, refuses, or cannot be migrated.
     pub async fn connect(address: url::Url) -> Result<Self, StoreError> {
-        Self::connect_to(address, Dialect::Postgres).await
+        Self::connect_within(address, PATIENCE).await
     }
 
-    async fn connect_to(address: url::Url, dialect: Dialect) -> Result<Self, StoreError> {
+    /// As [`Self::connect`], with a limit of its own on how long anything waits for a lock or for a
+    /// server that went away.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_within(address: url::Url, patience: Duration) -> Result<Self, StoreError> {
+        Self::connect_to(address, Dialect::Postgres, patience).await
+    }
+
+    async fn connect_to(
+        address: url::Url,
+        dialect: Dialect,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         install_default_drivers();
         let mut place = address.clone();
         let _no_password_to_hide = place.set_password(None);
@@ -102,21 +132,30 @@ impl Store {
         };
         let options = AnyConnectOptions::from_url(&address).map_err(open_error)?;
         let options = options.disable_statement_logging();
-        let longest_wait = match dialect {
-            Dialect::Sqlite => LONGEST_WAIT_FOR_FILE,
-            Dialect::Postgres => LONGEST_WAIT_FOR_SERVER,
+        if dialect == Dialect::Postgres {
+            // The pool would wait for a server that is not there; a wrong address is told at once.
+            let first = sqlx::AnyConnection::connect_with(&options).await;
+            first
+                .map_err(open_error)?
+                .close()
+                .await
+                .map_err(open_error)?;
+        }
+        let for_connection = match dialect {
+            // A lock that another process holds is given up first, with an error that says so.
+            Dialect::Sqlite => patience + patience / 4,
+            // Locks are waited for with a connection in hand. This is for a server that is away: a
+            // restart takes a few seconds, and a sprint asks four times before it ends.
+            Dialect::Postgres => patience / 2,
         };
+        let settings: Arc<str> = settings(dialect, patience).into();
         let pool = AnyPoolOptions::new()
+            .acquire_timeout(for_connection)
             .max_connections(MOST_CONNECTIONS)
-            .acquire_timeout(longest_wait)
             .test_before_acquire(dialect == Dialect::Postgres)
             .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if dialect == Dialect::Sqlite {
-                        connection.execute(SQLITE_SETTINGS).await?;
-                    }
-                    Ok(())
-                })
+                let settings = AssertSqlSafe(settings.to_string());
+                Box::pin(async move { connection.execute(settings).await.map(drop) })
             })
             .connect_with(options)
             .await

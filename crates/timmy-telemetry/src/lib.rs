@@ -2,8 +2,18 @@
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
 //!
+//! [`energy`] reads or works out what runs took from the socket, [`merged`] what a merged pull request
+//! cost.
+//!
 //! # Rules
 //! - No model takes part in anything here.
 //! - What was replayed is called replayed.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
+)]
+
+pub mod energy;
+pub mod merged;
 pub mod report;

@@ -14,6 +14,7 @@ use super::brief::Brief;
 use super::brief::IssueKey;
 use super::settings::Settings;
 use super::state::Scope;
+use super::terms::Terms;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +62,13 @@ pub enum Input {
         key: IssueKey,
         /// Why.
         declined: Declined,
+    },
+    /// A running attempt has to stop: it holds too much of the disk, say.
+    Unwanted {
+        /// The issue.
+        key: IssueKey,
+        /// Why, as a sentence.
+        reason: String,
     },
     /// A run ended.
     Ended {
@@ -121,6 +129,8 @@ pub struct Listing {
     pub pulls_changed: bool,
     /// The commit new work starts from, when it was looked up.
     pub base: Option<ObjectName>,
+    /// What the repository's workflow file asks for, when it was looked at; or what is wrong with it.
+    pub terms: Option<Result<Terms, Problem>>,
 }
 
 /// Why an attempt was not made.

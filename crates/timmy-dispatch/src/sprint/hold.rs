@@ -23,14 +23,17 @@ use timmy_store::EventLog;
 use super::desk::Desk;
 use crate::error::SprintError;
 
+/// What hosts that share the database take from its queue before they ask the forge.
+const TOPIC: &str = "attempt";
+
 /// A claim that renews itself until it is released or lost.
-pub(super) struct Hold {
+pub(crate) struct Hold {
     kept: KeptClaim,
     ttl_s: u64,
 }
 
 /// The answer to a wish to work on an issue.
-pub(super) enum Taken {
+pub(crate) enum Taken {
     /// It is ours.
     Won(Hold),
     /// It is not, for this reason.
@@ -39,7 +42,7 @@ pub(super) enum Taken {
 
 impl Desk {
     /// Takes the claim on an issue, also one whose holder is certainly gone.
-    pub(super) async fn hold(&self, run: &RunId, issue: IssueNumber) -> Result<Taken, SprintError> {
+    pub(crate) async fn hold(&self, run: &RunId, issue: IssueNumber) -> Result<Taken, SprintError> {
         let mut claims = self.claims().await?;
         let acquired = match claims.acquire(issue, run).await {
             Err(ClaimError::Refused { .. }) => {
@@ -63,6 +66,38 @@ impl Desk {
             Acquired::Held(holder) => Taken::Held(describe(&holder)),
             Acquired::Lapsed(lapsed) => Taken::Held(describe(&lapsed.holder)),
         })
+    }
+
+    /// Takes an issue among the hosts that share the database, before the forge is asked. False when
+    /// another one has it. Spares a push that would be lost; the claim on the forge decides.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn reserve_issue(&self, issue: IssueNumber) -> Result<bool, SprintError> {
+        let queue = self.store.queue(Arc::clone(&self.clock)).await?;
+        let (key, holder) = (self.key(issue), &self.identity.machine);
+        let lease = Duration::from_secs(self.settings.claim_ttl_s);
+        Ok(queue.lease(TOPIC, &key, holder, lease).await?)
+    }
+
+    /// Gives back what [`Self::reserve_issue`] took.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn free_issue(&self, issue: IssueNumber) -> Result<(), SprintError> {
+        let queue = self.store.queue(Arc::clone(&self.clock)).await?;
+        let key = self.key(issue);
+        queue.done(TOPIC, &key, &self.identity.machine).await?;
+        Ok(())
+    }
+
+    fn key(&self, issue: IssueNumber) -> String {
+        let repo = self.repo.clone();
+        timmy_core::IssueName {
+            repo,
+            number: issue,
+        }
+        .to_string()
     }
 
     /// Who holds an issue, as a sentence; nothing when a sprint could take it.
@@ -130,7 +165,7 @@ impl Hold {
     }
 
     /// Works, and stops at once when the claim is lost: dropping the work ends its processes.
-    pub(super) async fn while_held<T>(
+    pub(crate) async fn while_held<T>(
         &self,
         work: impl Future<Output = Result<T, SprintError>>,
     ) -> Result<T, SprintError> {
@@ -161,7 +196,7 @@ impl Hold {
     }
 
     /// Gives the claim back. One that was lost is no failure: it is somebody else's.
-    pub(super) async fn release(self, events: &EventLog, run: &RunId) -> Result<(), Problem> {
+    pub(crate) async fn release(self, events: &EventLog, run: &RunId) -> Result<(), Problem> {
         let epoch = self.kept.epoch();
         match self.kept.release().await {
             Ok(()) => {

@@ -135,6 +135,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn something_else_where_a_run_wants_its_directory_is_an_error_and_stays() {
+        let root = TempDir::new().unwrap();
+        let run = RunId::generate();
+        std::fs::create_dir(root.path().join("runs")).unwrap();
+        let path = directory(root.path(), &run);
+        std::fs::write(&path, "somebody's").unwrap();
+        assert!(RunPlace::make(root.path(), &run).is_err());
+        assert_eq!("somebody's", std::fs::read_to_string(&path).unwrap());
+    }
+
+    #[test]
     fn a_run_without_a_directory_is_not_of_this_host() {
         let root = TempDir::new().unwrap();
         let run = RunId::generate();

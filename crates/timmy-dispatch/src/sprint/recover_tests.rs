@@ -104,7 +104,10 @@ impl Stage {
                 claim_ttl_s: 600,
                 check: Some("true".to_owned()),
                 base_branch: None,
+                workspace: crate::workspace::WorkspaceSettings::default(),
                 follow_up: crate::follow_up::FollowUpSettings::default(),
+                merge_queue: crate::merge_queue::MergeQueueSettings::default(),
+                watts: std::collections::BTreeMap::new(),
                 models: "demo".to_owned(),
             },
         };

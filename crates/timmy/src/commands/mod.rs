@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod budget;
 mod config;
 mod demo;
 mod doctor;
@@ -10,11 +11,13 @@ mod init;
 mod issues;
 mod night;
 mod pulls;
+mod queue;
 mod report;
 mod runs;
 mod sprint;
 mod telling;
 mod work;
+mod workflow;
 mod workspace;
 
 use clap::CommandFactory;
@@ -45,6 +48,9 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     if let Command::Init(arguments) = &cli.command {
         return init::run(&Host::before_settings(cli)?, arguments).await;
     }
+    if let Command::Workflow { path } = &cli.command {
+        return workflow::run(cli.json, path.as_deref());
+    }
     let host = Host::new(cli)?;
     match &cli.command {
         Command::Doctor => doctor::run(&host).await,
@@ -62,9 +68,14 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Forge { command } => forge::run(&host, command).await,
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
+        Command::Queue(arguments) => queue::run(&host, arguments).await,
         Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
-        Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
+
+        Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
+            Ok(ExitStatus::Success)
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 )]
 
 mod bad_input;
+mod budget;
+mod caches;
 mod demo;
 mod edges;
 mod home;
@@ -19,7 +21,9 @@ mod outage;
 mod pages;
 mod partition;
 mod postgres;
+mod private_root;
 mod providers;
+mod queue;
 mod readme;
 mod served;
 mod tap;
@@ -27,3 +31,4 @@ mod together;
 mod way;
 mod workflow;
 mod workspace;
+mod workspace_kills;

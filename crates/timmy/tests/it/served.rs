@@ -185,6 +185,16 @@ impl Served {
         defects
     }
 
+    /// Where git reaches the project, as the home whose token file this is.
+    pub(crate) fn git_url(&self, home: &Home) -> String {
+        let token = std::fs::read_to_string(home.beside("token")).unwrap();
+        let server = self
+            .server
+            .url()
+            .replace("http://", &format!("http://x:{token}@"));
+        format!("{server}/{REPO}.git")
+    }
+
     pub(crate) async fn refs(&self) -> Vec<String> {
         home::refs(&self.repository()).await
     }
