@@ -1,9 +1,16 @@
 //! What the fleet really did.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
+//! [`slots`] gives every running attempt a place in the live views.
 //!
 //! # Rules
 //! - No model takes part in anything here.
 //! - What was replayed is called replayed.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
+)]
+
 pub mod report;
+pub mod slots;
