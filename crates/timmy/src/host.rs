@@ -344,7 +344,14 @@ fn models(providers: &[ProviderSettings]) -> String {
 
 /// How this program starts itself inside the sandbox.
 pub(crate) fn helper() -> Result<Helper, Problem> {
-    let program = std::env::current_exe().map_err(|error| {
+    Ok(Helper {
+        argv: vec![program()?.into(), "sandbox-exec".into()],
+    })
+}
+
+/// This program's own file.
+pub(crate) fn program() -> Result<PathBuf, Problem> {
+    std::env::current_exe().map_err(|error| {
         Problem::new(
             timmy_core::Code::new(109),
             timmy_core::ExitStatus::Internal,
@@ -352,9 +359,6 @@ pub(crate) fn helper() -> Result<Helper, Problem> {
         )
         .at(error.to_string())
         .fix("start it by its full path, with /proc mounted")
-    })?;
-    Ok(Helper {
-        argv: vec![program.into(), "sandbox-exec".into()],
     })
 }
 
@@ -381,7 +385,7 @@ fn config_path(cli: &Cli) -> Result<PathBuf, Problem> {
     }
 }
 
-fn make_directory(path: &Path) -> Result<(), Problem> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), Problem> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

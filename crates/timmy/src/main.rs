@@ -13,6 +13,7 @@ mod error_pages;
 mod home;
 mod host;
 mod output;
+mod tmux;
 mod toolchains;
 
 use std::io;

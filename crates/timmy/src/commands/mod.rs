@@ -9,11 +9,14 @@ mod forge;
 mod init;
 mod issues;
 mod night;
+mod panes;
 mod pulls;
 mod report;
 mod runs;
 mod sprint;
 mod telling;
+mod units;
+mod watch;
 mod work;
 mod workspace;
 
@@ -64,6 +67,9 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Config { command } => config::run(&host, command),
         Command::Demo(arguments) => demo::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
+        Command::Watch(arguments) => watch::run(&host, arguments).await,
+        Command::Panes(arguments) => panes::run(&host, arguments).await,
+        Command::Units(arguments) => units::run(&host, arguments),
         Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
     }
 }

@@ -23,6 +23,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use super::Ended;
+use super::panes;
 use crate::cli::LoopArguments;
 use crate::config;
 use crate::connection::Connection;
@@ -35,6 +36,30 @@ use crate::output::Form;
 const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
+    let panes = match arguments.panes.tmux {
+        None => None,
+        Some(number) => {
+            // Before panes are opened on a loop that cannot begin.
+            settings(host, arguments)?;
+            Some(panes::open(host, number).await?)
+        }
+    };
+    let kept = arguments.panes.keep_panes;
+    if let Some(session) = &panes {
+        output::talk(&format!("to watch: {}", session.attach()));
+        if kept {
+            output::talk(&format!("to end the panes: {}", session.end()));
+        }
+    }
+    let ended = work(host, arguments).await;
+    if let Some(session) = panes.filter(|_| !kept) {
+        session.close().await;
+    }
+    ended
+}
+
+/// The loop itself, which no pane has a part in.
+async fn work(host: &Host, arguments: &LoopArguments) -> Ended {
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
     let log = store.log(Arc::clone(&host.clock));

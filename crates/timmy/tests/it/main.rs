@@ -17,5 +17,7 @@ mod providers;
 mod readme;
 mod served;
 mod together;
+mod units;
+mod watch;
 mod workflow;
 mod workspace;
