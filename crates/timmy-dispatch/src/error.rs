@@ -16,6 +16,7 @@ use timmy_sandbox::SandboxError;
 use timmy_store::StoreError;
 
 use crate::workflow::WorkflowError;
+use crate::workspace::WorkspaceError;
 
 /// A failure of the sprint itself, apart from what its parts report.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +118,8 @@ from_part!(
     GitError,
     SandboxError,
     StoreError,
-    WorkflowError
+    WorkflowError,
+    WorkspaceError
 );
 
 impl From<Problem> for SprintError {

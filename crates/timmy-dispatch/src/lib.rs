@@ -5,6 +5,7 @@
 //! - [`workflow`] reads what a repository says about itself;
 //! - [`policy`] says what may be published;
 //! - [`follow_up`] says what becomes of an own pull request;
+//! - [`merge_queue`] merges what was checked together;
 //! - [`evidence`] writes what people read about it;
 //! - [`workspace`] holds what lies on the disk: quotas, the reaper;
 //! - [`results`] keeps the row per run for people who have scripts around it.
@@ -19,6 +20,7 @@ pub mod attempt;
 mod error;
 pub mod evidence;
 pub mod follow_up;
+pub mod merge_queue;
 pub mod night;
 pub mod policy;
 pub mod results;

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::io::Read;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -14,20 +15,26 @@ pub const FILE_NAME: &str = "results.csv";
 const HEADER: &str = "started,run,repository,issue,outcome,branch,pull_request,check,exit_code,\
 steps,model_calls,input_tokens,output_tokens,cost_usd,seconds,provider,provenance,sandbox\n";
 
-/// Appends the row of a run, and the header before the first one. The row is one write, so that
-/// rows of concurrent runs do not mix.
+/// Appends the row of a run, and the header before the first one, unless it is there. The row is one
+/// write, so that rows of concurrent runs do not mix.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn append(root: &Path, run: &RunSummary) -> io::Result<()> {
     let path = root.join(FILE_NAME);
     let mut file = OpenOptions::new()
+        .read(true)
         .create(true)
         .append(true)
         .mode(0o600)
         .open(path)?;
     let mut text = String::new();
-    if file.metadata()?.len() == 0 {
+    let mut written = String::new();
+    file.read_to_string(&mut written)?;
+    if written.contains(run.run.as_str()) {
+        return Ok(());
+    }
+    if written.is_empty() {
         text.push_str(HEADER);
     }
     text.push_str(&row(run));

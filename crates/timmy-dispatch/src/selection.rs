@@ -15,7 +15,7 @@ use timmy_forge::IssueState;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SelectionSettings {
-    /// Labels an issue must all have.
+    /// Labels an issue must all have. Compared without case and the space around them.
     pub require_labels: Vec<String>,
     /// Labels an issue must not have. Compared without case; what follows a `/` or `:` counts too,
     /// so `kind/epic` is an epic.
@@ -277,7 +277,11 @@ fn titled(title: &str, word: &str) -> bool {
 }
 
 fn missing_labels(issue: Subject<'_>, settings: &SelectionSettings) -> Option<String> {
-    let has = |wanted: &&String| issue.labels.iter().any(|label| label == *wanted);
+    // A blank label in the settings is one that no issue has.
+    let same = |label: &str, wanted: &str| {
+        !wanted.is_empty() && label.trim().to_lowercase() == wanted.to_lowercase()
+    };
+    let has = |wanted: &&String| issue.labels.iter().any(|label| same(label, wanted.trim()));
     let missing = settings.require_labels.iter().find(|wanted| !has(wanted))?;
     Some(format!("it lacks the label `{missing}`"))
 }

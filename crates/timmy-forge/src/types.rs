@@ -257,6 +257,9 @@ pub struct PullRequest {
     pub mergeable: Option<bool>,
     /// The commit that merged it.
     pub merge_commit: Option<ObjectName>,
+    /// The names of its labels.
+    #[serde(default)]
+    pub labels: Vec<String>,
     /// The login of who opened it.
     pub author: String,
     /// Where a person reads it.

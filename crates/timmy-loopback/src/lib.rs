@@ -5,7 +5,8 @@
 //! replies that can be streamed or cut off in the middle.
 //!
 //! # Rules
-//! - Only loopback addresses are bound. Anything that faces a network belongs in the web crate.
+//! - Only loopback addresses are bound, but by [`Server::start_facing`], which serves strangers: it
+//!   bounds how many connections there are and how long a request may take to arrive.
 //! - A server that is dropped stops accepting; its connections end with it.
 
 use std::convert::Infallible;
@@ -18,6 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -43,6 +45,21 @@ use tokio::task::JoinSet;
 
 /// The largest request body that is read when nothing else is asked for, in bytes.
 pub const DEFAULT_BODY_LIMIT: usize = 64 << 20;
+
+/// How many connections strangers may hold at once.
+const FACING_CONNECTIONS: usize = 64;
+/// How long a stranger's request may take to arrive.
+const FACING_ARRIVAL: Duration = Duration::from_secs(30);
+
+/// What a server puts up with.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// The largest body, in bytes.
+    body: usize,
+    connections: usize,
+    /// The longest time for a body to arrive.
+    arrival: Option<Duration>,
+}
 
 /// A request with its whole body.
 pub type Request = http::Request<Bytes>;
@@ -142,10 +159,42 @@ impl Server {
         if !address.ip().is_loopback() {
             return Err(LoopbackError::NotLoopback(address.ip()));
         }
+        let limits = Limits {
+            body: body_limit,
+            connections: usize::MAX,
+            arrival: None,
+        };
+        Self::bind(address, limits, handler).await
+    }
+
+    /// Serves `handler` on any address. Larger bodies are answered with 413, those that take longer
+    /// than half a minute to arrive with 408, and of more than sixty-four connections the others
+    /// wait.
+    ///
+    /// # Errors
+    /// [`LoopbackError::Bind`].
+    pub async fn start_facing(
+        address: SocketAddr,
+        body_limit: usize,
+        handler: impl Handler,
+    ) -> Result<Self, LoopbackError> {
+        let limits = Limits {
+            body: body_limit,
+            connections: FACING_CONNECTIONS,
+            arrival: Some(FACING_ARRIVAL),
+        };
+        Self::bind(address, limits, handler).await
+    }
+
+    async fn bind(
+        address: SocketAddr,
+        limits: Limits,
+        handler: impl Handler,
+    ) -> Result<Self, LoopbackError> {
         let bind_error = |source| LoopbackError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
-        let accepting = tokio::spawn(accept(listener, body_limit, Arc::new(handler)));
+        let accepting = tokio::spawn(accept(listener, limits, Arc::new(handler)));
         Ok(Self { address, accepting })
     }
 
@@ -176,12 +225,15 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, body_limit: usize, handler: Arc<impl Handler>) {
+async fn accept(listener: TcpListener, limits: Limits, handler: Arc<impl Handler>) {
     let mut connections = JoinSet::new();
     loop {
+        if connections.len() >= limits.connections {
+            connections.join_next().await;
+        }
         match listener.accept().await {
             Ok((stream, _)) => {
-                connections.spawn(serve(stream, body_limit, Arc::clone(&handler)));
+                connections.spawn(serve(stream, limits, Arc::clone(&handler)));
             }
             // Out of file descriptors: those in use are given back as connections end.
             Err(error) => {
@@ -193,11 +245,11 @@ async fn accept(listener: TcpListener, body_limit: usize, handler: Arc<impl Hand
     }
 }
 
-async fn serve(stream: TcpStream, body_limit: usize, handler: Arc<impl Handler>) {
+async fn serve(stream: TcpStream, limits: Limits, handler: Arc<impl Handler>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let service = service_fn(|request| answer(request, body_limit, Arc::clone(&handler)));
+    let service = service_fn(|request| answer(request, limits, Arc::clone(&handler)));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new());
     if let Err(error) = builder
@@ -210,19 +262,29 @@ async fn serve(stream: TcpStream, body_limit: usize, handler: Arc<impl Handler>)
 
 async fn answer(
     request: http::Request<Incoming>,
-    body_limit: usize,
+    limits: Limits,
     handler: Arc<impl Handler>,
 ) -> Result<http::Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, body_limit).collect().await else {
-        let mut refusal = http::Response::new(Body::Whole(None));
-        *refusal.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return Ok(refusal);
+    let arriving = Limited::new(body, limits.body).collect();
+    let arrived = match limits.arrival {
+        Some(time) => tokio::time::timeout(time, arriving).await,
+        None => Ok(arriving.await),
     };
-    match handler
-        .handle(http::Request::from_parts(head, body.to_bytes()))
-        .await
-    {
+    let status = match arrived {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    };
+    let body = match status {
+        Ok(body) => body,
+        Err(status) => {
+            let mut refusal = http::Response::new(Body::Whole(None));
+            *refusal.status_mut() = status;
+            return Ok(refusal);
+        }
+    };
+    match handler.handle(http::Request::from_parts(head, body)).await {
         Reply::Whole(response) => Ok(response.map(|body| Body::Whole(Some(body)))),
         Reply::Streamed(response) => Ok(response.map(|pieces| {
             Body::Streamed(Pieces {

@@ -124,6 +124,10 @@ pub struct ProviderSettings {
     /// Seconds without a byte from the server after which it is given up.
     #[serde(default)]
     pub idle_timeout_s: Option<u64>,
+    /// What the machine that answers takes from the socket while it does, in watts. With it the energy
+    /// of a run's calls is recorded.
+    #[serde(default)]
+    pub watts: Option<u32>,
     /// The recording, for `replay`.
     #[serde(default)]
     pub file: Option<PathBuf>,
@@ -157,6 +161,7 @@ impl ProviderSettings {
             stream: None,
             tools_as_text: None,
             idle_timeout_s: None,
+            watts: None,
             file: None,
             hermes_home: None,
             hermes_profile: None,

@@ -6,6 +6,7 @@
 //! - `open_ms`: opening the database;
 //! - `read_ms`: everything a loop reads at its start (all runs of the day, the decisions of the loop);
 //! - `reopened_ms`: both together;
+//! - `cpu_ms`: the processor time of both, which says more on a busy machine;
 //! - `runs_on_us`: the runs on one issue, median;
 //! - `append_us`: one append, median.
 //!
@@ -102,6 +103,7 @@ async fn measure(place: &Place, size: u64) -> Outcome<Value> {
     fill(&place.address(), size).await?;
     let made = started.elapsed();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let before = processor_ms()?;
     let started = Instant::now();
     let store = place.open().await?;
     let opened = started.elapsed();
@@ -110,6 +112,7 @@ async fn measure(place: &Place, size: u64) -> Outcome<Value> {
     let runs = log.runs_since(day, u32::MAX).await?;
     let decisions = log.of_types(&DECISIONS, 0, u32::MAX).await?;
     let reopened = started.elapsed();
+    let cpu = processor_ms()? - before;
     let mut of_issue = Vec::new();
     let mut appended = Vec::new();
     for repetition in 0..REPETITIONS {
@@ -138,6 +141,7 @@ async fn measure(place: &Place, size: u64) -> Outcome<Value> {
         "open_ms": milliseconds(opened),
         "read_ms": milliseconds(reopened.saturating_sub(opened)),
         "reopened_ms": milliseconds(reopened),
+        "cpu_ms": cpu,
         "runs_on_us": median(of_issue).as_micros(),
         "append_us": median(appended).as_micros(),
     }))
@@ -145,6 +149,25 @@ async fn measure(place: &Place, size: u64) -> Outcome<Value> {
 
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e5).round() / 100.0
+}
+
+/// Processor time of this process so far, in the kernel's ticks of ten milliseconds (proc(5)).
+fn processor_ms() -> Outcome<u64> {
+    const USER_AND_SYSTEM: std::ops::Range<usize> = 11..13;
+    const TICK_MS: u64 = 10;
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .skip(1)
+        .collect();
+    let mut ticks = 0;
+    for field in fields.get(USER_AND_SYSTEM).unwrap_or_default() {
+        ticks += field.parse::<u64>()?;
+    }
+    Ok(ticks * TICK_MS)
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -7,10 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::Any;
 use sqlx::AnyPool;
+use sqlx::AssertSqlSafe;
 use sqlx::ConnectOptions;
+use sqlx::Connection;
 use sqlx::Executor;
 use sqlx::Transaction;
 use sqlx::any::AnyConnectOptions;
@@ -32,8 +35,21 @@ const MOST_CONNECTIONS: u32 = 4;
 /// Any number that no other program uses for its advisory locks: "timmy" in ASCII.
 const TAKE_WRITE_LOCK: &str = "SELECT pg_advisory_xact_lock(499850867065)";
 
-const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 20000; PRAGMA journal_mode = WAL; \
-     PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+/// How long anything waits for a lock or a connection, when nothing else is said. A server that is
+/// started again is back by then.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What every connection begins with.
+fn settings(dialect: Dialect, patience: Duration) -> String {
+    let patience = patience.as_millis();
+    match dialect {
+        Dialect::Sqlite => format!(
+            "PRAGMA busy_timeout = {patience}; PRAGMA journal_mode = WAL; \
+             PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
+        ),
+        Dialect::Postgres => format!("SET lock_timeout = {patience}"),
+    }
+}
 
 /// Where the two databases differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +74,14 @@ impl Store {
     /// # Errors
     /// When the root is not private or not ours, or the file cannot be opened or migrated.
     pub async fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_within(root, PATIENCE).await
+    }
+
+    /// As [`Self::open`], with a limit of its own on how long anything waits for another process.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_within(root: &Path, patience: Duration) -> Result<Self, StoreError> {
         make_private_root(root)?;
         let file = root.join(FILE_NAME);
         let created = OpenOptions::new()
@@ -74,7 +98,7 @@ impl Store {
             reason: error.to_string(),
         })?;
         url.set_path(&file.to_string_lossy());
-        Self::connect_to(url, Dialect::Sqlite).await
+        Self::connect_to(url, Dialect::Sqlite, patience).await
     }
 
     /// Connects to a PostgreSQL server, `postgres://user:password@host/database`.
@@ -82,10 +106,23 @@ impl Store {
     /// # Errors
     /// When it cannot be reached, refuses, or cannot be migrated.
     pub async fn connect(address: url::Url) -> Result<Self, StoreError> {
-        Self::connect_to(address, Dialect::Postgres).await
+        Self::connect_within(address, PATIENCE).await
     }
 
-    async fn connect_to(address: url::Url, dialect: Dialect) -> Result<Self, StoreError> {
+    /// As [`Self::connect`], with a limit of its own on how long anything waits for a lock or for a
+    /// server that went away.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_within(address: url::Url, patience: Duration) -> Result<Self, StoreError> {
+        Self::connect_to(address, Dialect::Postgres, patience).await
+    }
+
+    async fn connect_to(
+        address: url::Url,
+        dialect: Dialect,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         install_default_drivers();
         let mut place = address.clone();
         let _no_password_to_hide = place.set_password(None);
@@ -95,16 +132,25 @@ impl Store {
         };
         let options = AnyConnectOptions::from_url(&address).map_err(open_error)?;
         let options = options.disable_statement_logging();
+        if dialect == Dialect::Postgres {
+            // The pool would wait for a server that is not there; a wrong address is told at once.
+            let first = sqlx::AnyConnection::connect_with(&options).await;
+            first
+                .map_err(open_error)?
+                .close()
+                .await
+                .map_err(open_error)?;
+        }
+        // A lock that another process holds is given up first, with an error that says so.
+        let for_connection = patience + patience / 4;
+        let settings: Arc<str> = settings(dialect, patience).into();
         let pool = AnyPoolOptions::new()
+            .acquire_timeout(for_connection)
             .max_connections(MOST_CONNECTIONS)
             .test_before_acquire(dialect == Dialect::Postgres)
             .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if dialect == Dialect::Sqlite {
-                        connection.execute(SQLITE_SETTINGS).await?;
-                    }
-                    Ok(())
-                })
+                let settings = AssertSqlSafe(settings.to_string());
+                Box::pin(async move { connection.execute(settings).await.map(drop) })
             })
             .connect_with(options)
             .await

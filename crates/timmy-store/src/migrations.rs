@@ -101,7 +101,24 @@ async fn apply(changes: &[Change], mut write: Write, dialect: Dialect) -> Result
     {
         Ok(()) => Ok(write.commit().await?),
         Err(MigrateError::VersionMissing(found)) => Err(StoreError::Newer { found, known }),
-        Err(error) => Err(StoreError::Migrate(error)),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// A server that goes away during a migration is no broken migration.
+fn failed(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(source) => match StoreError::from(source) {
+            StoreError::Statement(source) => StoreError::Migrate(MigrateError::Execute(source)),
+            passing => passing,
+        },
+        MigrateError::ExecuteMigration(source, version) => match StoreError::from(source) {
+            StoreError::Statement(source) => {
+                StoreError::Migrate(MigrateError::ExecuteMigration(source, version))
+            }
+            passing => passing,
+        },
+        other => StoreError::Migrate(other),
     }
 }
 

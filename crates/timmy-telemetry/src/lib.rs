@@ -3,6 +3,9 @@
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
 //! [`slots`] gives every running attempt a place in the live views.
 //!
+//! [`energy`] reads or works out what runs took from the socket, [`merged`] what a merged pull request
+//! cost.
+//!
 //! # Rules
 //! - No model takes part in anything here.
 //! - What was replayed is called replayed.
@@ -12,5 +15,7 @@
     allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
 )]
 
+pub mod energy;
+pub mod merged;
 pub mod report;
 pub mod slots;

@@ -38,6 +38,8 @@ pub enum PushFault {
     LoseAnswer,
     /// It is not done and there is no answer.
     LoseRequest,
+    /// It is not done, and nobody says anything: the connection stays as it is.
+    KeepSilent,
 }
 
 /// A server of bare repositories in a directory that goes away with it.
@@ -170,8 +172,10 @@ impl Handler for Backend {
             return unauthorized();
         }
         let fault = self.take_fault(&request);
-        if fault == Some(PushFault::LoseRequest) {
-            return Reply::Dropped;
+        match fault {
+            Some(PushFault::LoseRequest) => return Reply::Dropped,
+            Some(PushFault::KeepSilent) => return std::future::pending().await,
+            Some(PushFault::LoseAnswer) | None => {}
         }
         let reply = serve(self.0.root.path(), request).await;
         match (fault, reply) {

@@ -39,8 +39,8 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, with evidence; 1 done as asked, without success; \
-2 wrong command line; 65 unusable input; 66 no such thing; 69 a server or program is missing; \
-70 a defect or a full disk; 75 try again later; 77 credentials refused; 78 refused before anything \
+2 wrong command line; 65 unusable input; 66 no such thing; 69 a server, a program or room on a disk is missing; \
+70 a defect or a broken machine; 75 try again later; 77 credentials refused; 78 refused before anything \
 ran. `timmy explain TIMMY-NNNN` explains an error.";
 
 /// Kinds of providers that `init` can write.
@@ -130,6 +130,16 @@ pub(crate) enum Command {
     },
     /// Show the whole job once, on an embedded forge with a small project in it.
     Demo(DemoArguments),
+    /// Show what may be spent, what is, and what a merged pull request cost.
+    Budget(BudgetArguments),
+    /// Show which pull requests are merged together and why the others wait, or work them off.
+    Queue(QueueArguments),
+    /// Check a WORKFLOW.md on this machine, and show every value in force.
+    Workflow {
+        /// The file. Otherwise WORKFLOW.md in this directory.
+        #[arg(value_name = "WORKFLOW.md")]
+        path: Option<PathBuf>,
+    },
     /// A clone, ports and a data directory for each of your agents; what lies on the disk.
     Workspace {
         #[command(subcommand)]
@@ -187,6 +197,15 @@ pub(crate) struct RepoArguments {
     /// The repository; needed when several are configured.
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repo: Option<RepoName>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct QueueArguments {
+    #[command(flatten)]
+    pub(crate) repo: RepoArguments,
+    /// Check and merge those that are ready, once.
+    #[arg(long)]
+    pub(crate) run: bool,
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -290,6 +309,19 @@ pub(crate) struct EventArguments {
     /// Only events after this place in the log.
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     pub(crate) after: i64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BudgetArguments {
+    /// Only this repository, where that makes a difference.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) repo: Option<RepoName>,
+    /// How many days back.
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
+    /// First make the totals again from the single bookings.
+    #[arg(long)]
+    pub(crate) recount: bool,
 }
 
 #[derive(Debug, Subcommand)]

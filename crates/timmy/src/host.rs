@@ -165,6 +165,7 @@ impl Host {
                 claim_ttl_s: config.claim.ttl_s,
                 check: own.check,
                 base_branch: own.base_branch,
+                workspace: config.workspace.clone(),
                 follow_up: config.follow_up.clone(),
                 models: models(&config.provider),
             },

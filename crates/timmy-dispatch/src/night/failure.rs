@@ -5,6 +5,7 @@
 //! | answered (a pull request is open) | waits for people | - |
 //! | the agent's fault (nothing changed, check failed, a limit, a loop, silence, refused, killed) | counts; back-off, then quarantine | - |
 //! | the platform's fault (forge, model, quota, budget, disk, database, sandbox) | costs nothing | what depends on it pauses until it is over |
+//! | the repository's own settings' | costs nothing | the repository pauses until they are mended |
 //! | nobody's (claim lost, cancelled) | looked at again | - |
 
 use timmy_core::ExitStatus;
@@ -20,6 +21,8 @@ pub enum Fault {
     Answered,
     /// The agent's, or the issue's: trying again from the same beginnings is limited.
     Agent,
+    /// The repository's own settings'. Nothing in it starts before they are mended.
+    Repository,
     /// A platform's. The issue is as good as untouched.
     Platform(Scope),
     /// Nobody's: somebody else has the issue, or it was not wanted any more.
@@ -38,10 +41,19 @@ pub fn fault(outcome: &Outcome) -> Fault {
         | Outcome::Stalled { .. }
         | Outcome::Abandoned => Fault::Agent,
         Outcome::ClaimLost | Outcome::Cancelled { .. } => Fault::Nobody,
-        Outcome::Failed { problem } => match platform(problem) {
-            Some(scope) => Fault::Platform(scope),
-            None => Fault::Agent,
-        },
+        Outcome::Failed { problem } => fault_of(problem),
+    }
+}
+
+/// Says whose fault a problem is.
+#[must_use]
+pub fn fault_of(problem: &Problem) -> Fault {
+    if WORKFLOW.contains(&problem.code.number()) {
+        return Fault::Repository;
+    }
+    match platform(problem) {
+        Some(scope) => Fault::Platform(scope),
+        None => Fault::Agent,
     }
 }
 
@@ -69,6 +81,8 @@ pub fn platform(problem: &Problem) -> Option<Scope> {
     }
 }
 
+/// What can be wrong with a workflow file; a template fails its own attempt only.
+const WORKFLOW: [u16; 6] = [801, 802, 803, 804, 805, 806];
 /// A model call would pass a cap.
 const OVER_BUDGET: u16 = 210;
 /// The directory of a run cannot be used; the quota is full, or the disk; a workspace or a cache

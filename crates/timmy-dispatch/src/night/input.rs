@@ -14,6 +14,7 @@ use super::brief::Brief;
 use super::brief::IssueKey;
 use super::settings::Settings;
 use super::state::Scope;
+use super::terms::Terms;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +122,8 @@ pub struct Listing {
     pub pulls_changed: bool,
     /// The commit new work starts from, when it was looked up.
     pub base: Option<ObjectName>,
+    /// What the repository's workflow file asks for, when it was looked at; or what is wrong with it.
+    pub terms: Option<Result<Terms, Problem>>,
 }
 
 /// Why an attempt was not made.

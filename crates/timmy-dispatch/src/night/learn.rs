@@ -63,7 +63,7 @@ impl State {
                 lasts,
             } => self.list_failed(repo, problem, *lasts),
             Input::Began { key } => {
-                let (now, stall) = (self.now, self.settings.stall);
+                let (now, stall) = (self.now, self.stall(&key.repo));
                 if let Some(running) = self.running.get_mut(key) {
                     (running.heard, running.patience) = (now, stall);
                     if running.stage == Stage::Starting {
@@ -148,6 +148,10 @@ impl State {
         let rules = &self.settings.selection;
         let answers = selection::judge_subject(brief.subject(), rules, &self.settings.login);
         let excluded = selection::failure(&answers).map(str::to_owned);
+        let excluded = excluded.or_else(|| {
+            let terms = &self.repositories.get(&key.repo)?.terms;
+            terms.excludes(state_name(&brief), &brief.labels)
+        });
         if let Some(running) = self.running.get_mut(&key)
             && running.purpose == Purpose::Resolve
             && let Some(reason) = &excluded
@@ -188,17 +192,21 @@ impl State {
         let Some(repository) = self.repositories.get_mut(repo) else {
             return;
         };
+        let mut new_terms = false;
+        if let Some(Ok(terms)) = &listing.terms {
+            new_terms = repository.terms != *terms;
+            repository.terms = terms.clone();
+        }
+        let poll = settings.poll.max(repository.terms.poll);
         let first = !repository.listed;
         repository.listing = false;
         repository.listed = true;
         repository.failures = 0;
-        repository.next_list = if repository.woken {
-            now
-        } else {
-            now + settings.poll
-        };
+        repository.next_list = if repository.woken { now } else { now + poll };
         if listing.extent == Extent::Everything {
-            repository.next_full = now + settings.full;
+            let broken = matches!(listing.terms, Some(Err(_)));
+            // A file that cannot be used is looked at again with every list until it is mended.
+            repository.next_full = now + if broken { poll } else { settings.full };
         }
         if first || listing.pulls_changed {
             repository.attend_due = now;
@@ -209,6 +217,14 @@ impl State {
             repository.base.clone_from(&listing.base);
         }
         self.resume(&Scope::Repository(repo.clone()));
+        match &listing.terms {
+            None => {}
+            Some(Ok(_)) => self.resume(&Scope::Workflow(repo.clone())),
+            Some(Err(problem)) => self.pause(Scope::Workflow(repo.clone()), problem, NEVER),
+        }
+        if new_terms {
+            self.judge_again(repo);
+        }
         if listing.extent == Extent::Everything {
             self.forget_others(repo, &listing.issues);
         }
@@ -217,6 +233,20 @@ impl State {
             changed |= self.refresh(repo, brief);
         }
         self.thaw(repo, changed, base_moved);
+    }
+
+    /// Judges every issue of a repository by its new terms.
+    fn judge_again(&mut self, repo: &RepoName) {
+        let keys = self.known.keys().filter(|key| key.repo == *repo);
+        let keys: Vec<IssueKey> = keys.cloned().collect();
+        for key in keys {
+            let Some(known) = self.known.get(&key).cloned() else {
+                continue;
+            };
+            let rank = known.brief.rank(&self.settings.selection);
+            self.ready.remove(&(rank, key.clone()));
+            self.note(key.repo, known.brief, known.hold);
+        }
     }
 
     /// Brings one issue up to date. True when something about it changed.
@@ -242,9 +272,13 @@ impl State {
             ..
         }) = &hold
         {
-            self.timers.insert((*due, key));
+            self.timers.insert((*due, key.clone()));
         }
         self.note(repo.clone(), brief.clone(), hold);
+        let known = self.known.get(&key);
+        if let Some(reason) = known.and_then(|known| known.excluded.clone()) {
+            self.not_wanted(&key, &reason);
+        }
         true
     }
 
@@ -361,6 +395,15 @@ impl State {
                 self.platforms_worked(key);
                 self.failed(key, ended);
             }
+            Fault::Repository => {
+                self.end_trials(key);
+                let problem = problem_of(&ended.outcome);
+                self.pause(Scope::Workflow(key.repo.clone()), &problem, NEVER);
+                if let Some(repository) = self.repositories.get_mut(&key.repo) {
+                    repository.next_full = self.now;
+                }
+                self.release(key);
+            }
             Fault::Platform(scope) => {
                 let problem = problem_of(&ended.outcome);
                 let lasts = ended.lasts;
@@ -413,7 +456,10 @@ impl State {
             return;
         }
         let settings = &self.settings;
-        let wait = backoff::delay(settings.first_backoff, settings.longest_backoff, failures);
+        let terms = self.repositories.get(&key.repo).map(|known| &known.terms);
+        let own = terms.map(|terms| terms.longest_backoff).unwrap_or_default();
+        let longest = settings.longest_backoff.max(own);
+        let wait = backoff::delay(settings.first_backoff, longest, failures);
         self.notices.push(EventKind::RetryScheduled {
             repo: key.repo.clone(),
             issue: key.number,
@@ -451,6 +497,13 @@ impl State {
                 self.answers.insert(key, *pull);
             }
         }
+    }
+}
+
+fn state_name(brief: &Brief) -> &'static str {
+    match brief.state {
+        IssueState::Open => "open",
+        IssueState::Closed => "closed",
     }
 }
 

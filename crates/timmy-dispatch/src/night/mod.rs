@@ -35,6 +35,7 @@ mod pause;
 mod room;
 mod settings;
 mod state;
+mod terms;
 
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub use state::Row;
 pub use state::Scope;
 pub use state::Snapshot;
 pub use state::State;
+pub use terms::Terms;
 
 use state::Stage;
 
@@ -216,3 +218,6 @@ fn finished(state: &State, actions: &[Action]) -> Option<String> {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod conformance;

@@ -15,7 +15,7 @@ impl State {
     pub(super) fn room(&self) -> Room {
         let left = self.settings.slots.min(self.settings.per_provider);
         let left = left.saturating_sub(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
-        let global = |scope: &Scope| !matches!(scope, Scope::Repository(_));
+        let global = |scope: &Scope| !matches!(scope, Scope::Repository(_) | Scope::Workflow(_));
         let mut pauses = self.pauses.iter().filter(|(scope, _)| global(scope));
         let left = match pauses.clone().next() {
             None => left,
@@ -70,16 +70,15 @@ impl Room {
     pub(super) fn obstacle(&mut self, state: &State, key: &IssueKey) -> Option<String> {
         let settings = &state.settings;
         let here = self.per_repository.get(&key.repo).copied().unwrap_or(0);
-        if here >= settings.per_repository {
+        let terms = &state.repositories.get(&key.repo)?.terms;
+        let most = settings.per_repository.min(terms.slots.unwrap_or(u32::MAX));
+        if here >= most {
             return Some(format!("{here} attempts run in {} already", key.repo));
         }
         let name = state.state_of(key);
         let such = self.per_state.get(&name).copied().unwrap_or(0);
-        if settings
-            .per_state
-            .get(&name)
-            .is_some_and(|most| such >= *most)
-        {
+        let limits = [settings.per_state.get(&name), terms.per_state.get(&name)];
+        if limits.into_iter().flatten().any(|most| such >= *most) {
             return Some(format!("{such} attempts run on {name} issues already"));
         }
         if !settings.keep_apart {

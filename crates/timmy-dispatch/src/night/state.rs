@@ -19,6 +19,7 @@ use super::brief::Rank;
 use super::input::Stop;
 use super::settings::Settings;
 use super::settings::Until;
+use super::terms::Terms;
 
 /// Later than anything.
 pub(super) const NEVER: Duration = Duration::MAX;
@@ -61,6 +62,7 @@ pub(super) struct Repository {
     pub(super) attending: bool,
     pub(super) merge_due: bool,
     pub(super) merging: bool,
+    pub(super) terms: Terms,
 }
 
 impl Default for Repository {
@@ -77,6 +79,7 @@ impl Default for Repository {
             attending: false,
             merge_due: false,
             merging: false,
+            terms: Terms::default(),
         }
     }
 }
@@ -149,8 +152,10 @@ pub enum Scope {
     Sandbox,
     /// The operator's settings.
     Settings,
-    /// One repository.
+    /// One repository, whose issues cannot be listed.
     Repository(RepoName),
+    /// One repository, whose own settings cannot be used.
+    Workflow(RepoName),
 }
 
 impl std::fmt::Display for Scope {
@@ -164,6 +169,7 @@ impl std::fmt::Display for Scope {
             Self::Sandbox => f.write_str("sandbox"),
             Self::Settings => f.write_str("settings"),
             Self::Repository(repo) => write!(f, "{repo}"),
+            Self::Workflow(repo) => write!(f, "{repo} (its settings)"),
         }
     }
 }
@@ -296,7 +302,7 @@ impl State {
 
     fn waits_for(&self, key: &IssueKey) -> String {
         let pause = self.pauses.iter().find(|(scope, _)| match scope {
-            Scope::Repository(repo) => *repo == key.repo,
+            Scope::Repository(repo) | Scope::Workflow(repo) => *repo == key.repo,
             _ => true,
         });
         if let Some((scope, pause)) = pause {
@@ -390,17 +396,24 @@ impl State {
 
     pub(super) fn is_paused(&self, repo: &RepoName) -> bool {
         self.pauses.iter().any(|(scope, pause)| match scope {
-            Scope::Repository(paused) => paused == repo && pause.until > self.now,
+            Scope::Repository(paused) | Scope::Workflow(paused) => {
+                paused == repo && pause.until > self.now
+            }
             Scope::Forge | Scope::Disk | Scope::Database | Scope::Sandbox => pause.until > self.now,
             Scope::Models | Scope::Budget | Scope::Settings => false,
         })
     }
 
     pub(super) fn may_start(&self, key: &IssueKey) -> bool {
-        let repository = Scope::Repository(key.repo.clone());
+        let held_back = [
+            Scope::Repository(key.repo.clone()),
+            Scope::Workflow(key.repo.clone()),
+        ];
         !self.running.contains_key(key)
             && self.repositories.contains_key(&key.repo)
-            && !self.pauses.contains_key(&repository)
+            && !held_back
+                .iter()
+                .any(|scope| self.pauses.contains_key(scope))
     }
 
     /// Whether nothing new is to begin.
@@ -433,6 +446,13 @@ impl State {
         self.running.is_empty()
             && (held_back || nothing_waits)
             && (held_back || self.repositories.values().all(looked_at))
+    }
+
+    /// How long an attempt in a repository may be silent.
+    pub(super) fn stall(&self, repo: &RepoName) -> Duration {
+        let terms = self.repositories.get(repo).map(|known| &known.terms);
+        let own = terms.and_then(|terms| terms.stall);
+        own.unwrap_or(self.settings.stall)
     }
 
     pub(super) fn state_of(&self, key: &IssueKey) -> String {
@@ -484,7 +504,7 @@ impl State {
             purpose,
             since: self.now,
             heard: self.now,
-            patience: self.settings.stall,
+            patience: self.stall(&key.repo),
             state: self.state_of(key),
             files: self.files_of(key),
             unwanted: None,

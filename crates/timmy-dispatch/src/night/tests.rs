@@ -54,6 +54,7 @@ pub(super) fn listed(briefs: Vec<Brief>) -> Input {
             issues: briefs,
             pulls_changed: false,
             base: None,
+            terms: None,
         },
     }
 }

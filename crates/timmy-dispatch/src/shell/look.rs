@@ -3,21 +3,31 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use timmy_core::Coded;
+use timmy_core::EventKind;
+use timmy_core::EventSink;
+use timmy_core::ObjectName;
 use timmy_core::Problem;
 use timmy_forge::Feed;
 
 use crate::night::Brief;
 use crate::night::Extent;
 use crate::night::Listing;
+use crate::night::Terms;
+use crate::night::failure;
+use crate::night::failure::Fault;
 use crate::sprint::OwnPulls;
 use crate::sprint::Sprint;
+use crate::workflow::Workflow;
 
 /// A repository that a loop works on.
 pub(super) struct Post {
     pub(super) sprint: Arc<Sprint>,
     feed: Mutex<Feed>,
+    told_of_tracker: AtomicBool,
     pub(super) own: Arc<tokio::sync::Mutex<OwnPulls>>,
 }
 
@@ -27,6 +37,7 @@ impl Post {
         Self {
             sprint,
             feed: Mutex::default(),
+            told_of_tracker: AtomicBool::new(false),
             own: Arc::new(tokio::sync::Mutex::new(own)),
         }
     }
@@ -37,6 +48,7 @@ impl Post {
         Self {
             sprint,
             feed: Mutex::new(feed.clone()),
+            told_of_tracker: AtomicBool::new(self.told_of_tracker.load(Ordering::Relaxed)),
             own: Arc::clone(&self.own),
         }
     }
@@ -45,11 +57,13 @@ impl Post {
     /// issues are free again then.
     pub(super) async fn list(&self, extent: Extent) -> Result<Listing, Problem> {
         let desk = &self.sprint.desk;
-        let base = match extent {
-            Extent::Changes => None,
+        let (base, terms) = match extent {
+            Extent::Changes => (None, None),
             Extent::Everything => {
                 self.sprint.recover().await.map_err(|e| e.problem())?;
-                Some(desk.newest_base().await.map_err(|e| e.problem())?)
+                let base = desk.newest_base().await.map_err(|e| e.problem())?;
+                let terms = self.terms(&base).await?;
+                (Some(base), Some(terms))
             }
         };
         let since = match extent {
@@ -72,7 +86,42 @@ impl Post {
             issues: news.issues.iter().map(brief).collect(),
             pulls_changed: !news.pulls.is_empty(),
             base,
+            terms,
         })
+    }
+
+    /// What the repository's own workflow file asks for, or what is wrong with it.
+    async fn terms(&self, base: &ObjectName) -> Result<Result<Terms, Problem>, Problem> {
+        let desk = &self.sprint.desk;
+        match desk.read_project(base).await {
+            Ok(project) => {
+                self.tell_of_other_tracker(&project.workflow).await?;
+                Ok(Ok(Terms::of(&project.workflow)))
+            }
+            Err(error) => {
+                let problem = error.problem();
+                if failure::fault_of(&problem) == Fault::Repository {
+                    return Ok(Err(problem));
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// Says once that a workflow file is written for another tracker: the operator's settings decide
+    /// which forge is asked, and the file's rules about states and labels do not count.
+    async fn tell_of_other_tracker(&self, workflow: &Workflow) -> Result<(), Problem> {
+        if workflow.tracker.kind.is_none() || self.told_of_tracker.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Err(error) = workflow.tracker.supported_kind() {
+            let desk = &self.sprint.desk;
+            let problem = error.problem().at(format!("WORKFLOW.md of {}", desk.repo));
+            let log = desk.store.log(Arc::clone(&desk.clock));
+            log.append(None, EventKind::Warned { problem }).await?;
+            self.told_of_tracker.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn feed<T>(&self, with: impl FnOnce(&mut Feed) -> T) -> T {

@@ -48,6 +48,7 @@ use crate::workflow::TrackedIssue;
 use crate::workflow::WorkflowError;
 use crate::workflow::hooks;
 use crate::workflow::hooks::Hook;
+use crate::workspace::cache;
 
 /// Runs of the past that are counted.
 const RUNS_LOOKED_AT: u32 = 2_000;
@@ -76,6 +77,7 @@ impl Sprint {
         )
         .await?;
         self.sandbox.hand_over(&tree)?;
+        cache::lend(&self.desk, self.sandbox.as_ref(), &tree).await?;
         self.hook(diary, project, &tree, Hook::AfterCreate).await?;
         let ready = EventKind::WorkspaceReady {
             base_branch: base_branch.clone(),
@@ -209,10 +211,12 @@ impl Sprint {
 impl Desk {
     /// The policy of a command that works in `workspace`.
     pub(crate) fn policy(&self, workspace: &Path) -> Policy {
-        Policy {
+        let mut policy = Policy {
             workspace: workspace.to_owned(),
             ..self.settings.policy.clone()
-        }
+        };
+        cache::open_to(&mut policy, &self.settings.workspace);
+        policy
     }
 
     /// Reads what the repository says about itself at the base commit.

@@ -271,28 +271,39 @@ impl Desk {
         ground: &Ground,
         issue: Issue,
     ) -> Result<Result<(Chosen, Hold), Declined>, SprintError> {
+        let considered = match self.pass(wish, ground, issue).await? {
+            Ok(considered) => considered,
+            Err(declined) => return Ok(Err(declined)),
+        };
+        let number = considered.candidate.issue.number;
+        match self.hold(run, number).await? {
+            Taken::Held(reason) => Ok(Err(Declined {
+                rule: "claim",
+                reason,
+            })),
+            Taken::Won(hold) => self.under(run, wish, number, hold).await,
+        }
+    }
+
+    /// An issue that passes every rule, or the first one that failed. The claim is not looked at.
+    pub(super) async fn pass(
+        &self,
+        wish: Wish,
+        ground: &Ground,
+        issue: Issue,
+    ) -> Result<Result<Considered, Declined>, SprintError> {
         let considered = self.candidate(ground, issue, Depth::WithoutClaim).await?;
         let mut answers = self.judge(&considered.candidate);
         if matches!(wish, Wish::Insisted(_)) {
             answers.retain(|answer| !OVERRULED_BY_NAME.contains(&answer.rule));
         }
-        if let Some(failed) = selection::first_failure(&answers) {
-            return Ok(Err(Declined {
-                rule: failed.rule,
-                reason: failed.finding.clone(),
-            }));
-        }
-        let issue = considered.candidate.issue;
-        match self.hold(run, issue.number).await? {
-            Taken::Held(reason) => Ok(Err(Declined {
-                rule: "claim",
-                reason,
-            })),
-            Taken::Won(hold) => {
-                let chosen = self.chosen(ground, issue, considered.lifted).await?;
-                Ok(Ok((chosen, hold)))
-            }
-        }
+        let Some(failed) = selection::first_failure(&answers) else {
+            return Ok(Ok(considered));
+        };
+        Ok(Err(Declined {
+            rule: failed.rule,
+            reason: failed.finding.clone(),
+        }))
     }
 
     fn judge(&self, candidate: &Candidate) -> Vec<Answer> {
@@ -421,10 +432,10 @@ enum Depth {
 }
 
 /// What was found out about an issue.
-struct Considered {
-    candidate: Candidate,
+pub(super) struct Considered {
+    pub(super) candidate: Candidate,
     /// What changed since the attempts that put it into quarantine.
-    lifted: Vec<String>,
+    pub(super) lifted: Vec<String>,
 }
 
 impl Ground {
@@ -440,7 +451,7 @@ impl Ground {
 }
 
 impl Desk {
-    async fn chosen(
+    pub(super) async fn chosen(
         &self,
         ground: &Ground,
         issue: Issue,

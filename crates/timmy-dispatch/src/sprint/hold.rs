@@ -24,13 +24,13 @@ use super::desk::Desk;
 use crate::error::SprintError;
 
 /// A claim that renews itself until it is released or lost.
-pub(super) struct Hold {
+pub(crate) struct Hold {
     kept: KeptClaim,
     ttl_s: u64,
 }
 
 /// The answer to a wish to work on an issue.
-pub(super) enum Taken {
+pub(crate) enum Taken {
     /// It is ours.
     Won(Hold),
     /// It is not, for this reason.
@@ -39,7 +39,7 @@ pub(super) enum Taken {
 
 impl Desk {
     /// Takes the claim on an issue, also one whose holder is certainly gone.
-    pub(super) async fn hold(&self, run: &RunId, issue: IssueNumber) -> Result<Taken, SprintError> {
+    pub(crate) async fn hold(&self, run: &RunId, issue: IssueNumber) -> Result<Taken, SprintError> {
         let mut claims = self.claims().await?;
         let acquired = match claims.acquire(issue, run).await {
             Err(ClaimError::Refused { .. }) => {
@@ -130,7 +130,7 @@ impl Hold {
     }
 
     /// Works, and stops at once when the claim is lost: dropping the work ends its processes.
-    pub(super) async fn while_held<T>(
+    pub(crate) async fn while_held<T>(
         &self,
         work: impl Future<Output = Result<T, SprintError>>,
     ) -> Result<T, SprintError> {
@@ -159,7 +159,7 @@ impl Hold {
     }
 
     /// Gives the claim back. One that was lost is no failure: it is somebody else's.
-    pub(super) async fn release(self, events: &EventLog, run: &RunId) -> Result<(), Problem> {
+    pub(crate) async fn release(self, events: &EventLog, run: &RunId) -> Result<(), Problem> {
         let epoch = self.kept.epoch();
         match self.kept.release().await {
             Ok(()) => {

@@ -7,11 +7,13 @@ mod desk;
 mod diary;
 mod finish;
 mod hold;
+mod inherit;
 mod own_pulls;
 mod past;
 pub(crate) mod place;
 mod recover;
 mod verify;
+mod won;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ use crate::error::SprintError;
 use crate::follow_up::FollowUpSettings;
 use crate::policy::PublishSettings;
 use crate::selection::SelectionSettings;
+use crate::workspace::WorkspaceSettings;
 
 pub use consider::Explanation;
 pub use desk::Desk;
@@ -44,11 +47,13 @@ pub use diary::Observer;
 pub(crate) use own_pulls::OwnPulls;
 pub use verify::Verification;
 
+pub(crate) use hold::Taken;
+pub(crate) use place::RunPlace;
+
 use consider::Chosen;
 use diary::Diary;
 use finish::Matter;
 use hold::Hold;
-use place::RunPlace;
 
 /// What an operator decides about sprints.
 #[derive(Debug, Clone)]
@@ -67,6 +72,8 @@ pub struct Settings {
     pub check: Option<String>,
     /// The branch to work from, when it is not the default one.
     pub base_branch: Option<String>,
+    /// Room on the disk, and build caches.
+    pub workspace: WorkspaceSettings,
     /// What becomes of own pull requests.
     pub follow_up: FollowUpSettings,
     /// Providers and models in the order in which they are asked: part of every fingerprint.
@@ -223,11 +230,12 @@ impl Sprint {
         let mut diary = Diary::new(&self.desk, run, Attempt::default(), observer);
         let ended = self.under_claim(&mut diary, chosen, &hold, order).await;
         let released = hold.release(&self.desk.events(), run).await;
-        let summary = ended?;
+        let place = ended?;
         if let Err(problem) = released {
             diary.record(EventKind::Warned { problem }).await?;
         }
-        Ok(summary)
+        // Last, because the directory is what tells the next process that something is left to do.
+        self.desk.close(run, &place).await
     }
 
     /// A run from its first event to its last.
@@ -237,7 +245,7 @@ impl Sprint {
         chosen: &Chosen,
         hold: &Hold,
         order: &Order,
-    ) -> Result<RunSummary, SprintError> {
+    ) -> Result<RunPlace, SprintError> {
         let run = diary.run;
         let place = RunPlace::make(&self.desk.root, run)?;
         let begun = self.desk.clock.monotonic();
@@ -260,7 +268,7 @@ impl Sprint {
             duration_ms,
         };
         diary.record(ended).await?;
-        self.desk.close(run, &place).await
+        Ok(place)
     }
 
     /// The steps of a run, in order.

@@ -171,7 +171,7 @@ impl Desk {
     }
 
     /// The run of this log that opened a pull request.
-    pub(super) async fn run_of_pull(
+    pub(crate) async fn run_of_pull(
         &self,
         number: IssueNumber,
     ) -> Result<Option<RunSummary>, SprintError> {

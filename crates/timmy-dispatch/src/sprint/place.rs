@@ -1,6 +1,7 @@
 //! The directory of a run, and the lock that tells whether its process lives.
 
 use std::fs::DirBuilder;
+use std::fs::DirEntry;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::fs::TryLockError;
@@ -14,7 +15,11 @@ use timmy_core::RunId;
 
 use crate::error::SprintError;
 
+const RUNS: &str = "runs";
+const TREE: &str = "tree";
+const CHECK: &str = "check";
 const LOCK: &str = "lock";
+const UNNAMED_LOCK: &str = "lock.new";
 
 /// A run's directory. While this value lives, so does the lock on it.
 pub(crate) struct RunPlace {
@@ -46,12 +51,14 @@ impl RunPlace {
             .mode(0o711)
             .create(&path)
             .map_err(fail)?;
-        match Self::look(root, run)? {
-            Liveness::Dead(place) => Ok(place),
-            Liveness::Alive | Liveness::Elsewhere => {
-                Err(fail(io::Error::from(io::ErrorKind::ResourceBusy)))
-            }
-        }
+        // It gets its name when it is locked: nobody ever finds it free while this process lives.
+        let draft = path.join(UNNAMED_LOCK);
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(false).mode(0o600);
+        let lock = options.open(&draft).map_err(fail)?;
+        lock.try_lock().map_err(|error| fail(error.into()))?;
+        std::fs::rename(&draft, path.join(LOCK)).map_err(fail)?;
+        Ok(Self { path, _lock: lock })
     }
 
     /// Finds out whether the process of a run lives, by trying to take its lock.
@@ -61,9 +68,7 @@ impl RunPlace {
             path: path.clone(),
             source,
         };
-        let mut options = OpenOptions::new();
-        options.create(true).write(true).truncate(false).mode(0o600);
-        let lock = match options.open(path.join(LOCK)) {
+        let lock = match OpenOptions::new().write(true).open(path.join(LOCK)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Liveness::Elsewhere);
             }
@@ -76,15 +81,27 @@ impl RunPlace {
         }
     }
 
+    /// The runs that have a directory here.
+    pub(super) fn all(root: &Path) -> Result<Vec<RunId>, SprintError> {
+        let path = root.join(RUNS);
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+        };
+        let entries = entries.map_err(|source| SprintError::Place { path, source })?;
+        let run = |entry: DirEntry| entry.file_name().to_str()?.parse().ok();
+        Ok(entries.into_iter().filter_map(run).collect())
+    }
+
     /// The agent's workspace.
     pub(crate) fn tree(&self) -> PathBuf {
-        self.path.join("tree")
+        self.path.join(TREE)
     }
 
     /// Where the check gets its clean checkout: nothing is there, also when another process was
     /// killed while it filled it.
     pub(crate) fn check_tree(&self) -> Result<PathBuf, SprintError> {
-        let path = self.path.join("check");
+        let path = self.path.join(CHECK);
         match timmy_sandbox::remove_tree(&path) {
             Ok(()) => Ok(path),
             Err(error) => Err(SprintError::Place {
@@ -94,17 +111,21 @@ impl RunPlace {
         }
     }
 
-    /// Removes the directory: the run has ended and this process holds its lock.
+    /// Removes the directory: the run has ended and this process holds its lock, which goes last. A
+    /// process that is killed before leaves a directory that is found again.
     pub(crate) fn clear(&self) -> Result<(), SprintError> {
-        timmy_sandbox::remove_tree(&self.path).map_err(|error| SprintError::Place {
-            path: self.path.clone(),
-            source: io::Error::other(error),
-        })
+        for directory in [self.tree(), self.path.join(CHECK), self.path.clone()] {
+            timmy_sandbox::remove_tree(&directory).map_err(|error| SprintError::Place {
+                path: directory,
+                source: io::Error::other(error),
+            })?;
+        }
+        Ok(())
     }
 }
 
 fn directory(root: &Path, run: &RunId) -> PathBuf {
-    root.join("runs").join(run.as_str())
+    root.join(RUNS).join(run.as_str())
 }
 
 #[cfg(test)]
@@ -112,6 +133,17 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    #[test]
+    fn something_else_where_a_run_wants_its_directory_is_an_error_and_stays() {
+        let root = TempDir::new().unwrap();
+        let run = RunId::generate();
+        std::fs::create_dir(root.path().join("runs")).unwrap();
+        let path = directory(root.path(), &run);
+        std::fs::write(&path, "somebody's").unwrap();
+        assert!(RunPlace::make(root.path(), &run).is_err());
+        assert_eq!("somebody's", std::fs::read_to_string(&path).unwrap());
+    }
 
     #[test]
     fn a_run_without_a_directory_is_not_of_this_host() {

@@ -20,6 +20,7 @@ use timmy_forge::PullFilter;
 use timmy_forge::PullRequest;
 use timmy_forge::PullState;
 use timmy_forge::StateFilter;
+use timmy_git::Revision;
 use timmy_store::runs::RunSummary;
 
 use super::Sprint;
@@ -36,34 +37,36 @@ use crate::attempt::Attempt;
 use crate::attempt::Step;
 use crate::error::SprintError;
 
-/// Runs of the past that are looked at. A dead one is closed by the next sprint that starts.
-const RUNS_LOOKED_AT: u32 = 200;
-
 impl Sprint {
     /// Closes every run of this repository whose process is gone, and clears up after it.
     ///
     /// # Errors
     /// When the log cannot be read or written, or a fault passes by itself: the next call goes on.
     pub async fn recover(&self) -> Result<(), SprintError> {
-        let events = self.desk.events();
-        for started in events.started(RUNS_LOOKED_AT).await? {
-            if started.repo != self.desk.repo {
-                continue;
-            }
-            // A run of another host has no directory here. It is that host's to close.
-            let Liveness::Dead(place) = RunPlace::look(&self.desk.root, &started.run)? else {
-                continue;
-            };
-            // Read under the lock: somebody else may just have closed it.
-            let history = events.run(&started.run).await?;
-            match RunSummary::fold(&history) {
-                Some(summary) if summary.outcome.is_none() => {
-                    self.bury(&started.run, &summary, &history, &place).await?;
-                }
-                _ => place.clear()?,
+        for run in RunPlace::all(&self.desk.root)? {
+            if let Liveness::Dead(place) = RunPlace::look(&self.desk.root, &run)? {
+                self.see_to(&run, &place).await?;
             }
         }
-        Ok(())
+        self.inherit().await
+    }
+
+    async fn see_to(&self, run: &RunId, place: &RunPlace) -> Result<(), SprintError> {
+        // Read under the lock: somebody else may just have closed it.
+        let history = self.desk.events().run(run).await?;
+        match RunSummary::fold(&history) {
+            // Killed before it could say that it begins.
+            None => place.clear(),
+            Some(summary) if summary.repo != self.desk.repo => Ok(()),
+            Some(summary) if summary.outcome.is_none() => {
+                self.bury(run, &summary, &history, place).await
+            }
+            // Killed after its end, while it cleared up.
+            Some(summary) => {
+                self.desk.free_claim_of(run, summary.issue).await?;
+                self.desk.close(run, place).await.map(drop)
+            }
+        }
     }
 
     async fn bury(
@@ -90,8 +93,8 @@ impl Sprint {
                 duration_ms,
             })
             .await?;
-        self.desk.close(run, place).await?;
-        self.desk.free_claim_of(run, summary.issue).await
+        self.desk.free_claim_of(run, summary.issue).await?;
+        self.desk.close(run, place).await.map(drop)
     }
 
     /// Takes the steps that are missing, and says how the run ends.
@@ -101,26 +104,9 @@ impl Sprint {
         summary: &RunSummary,
         place: &RunPlace,
     ) -> Result<Outcome, SprintError> {
-        self.desk.hear_of_push(diary, summary).await?;
-        let rule = self.desk.settings.publish.on_failed_check;
-        let matter = Matter {
-            issue: summary.issue,
-            title: &summary.title,
-            provider: &summary.provider,
-            provenance: summary.provenance,
-            answers: summary.answers,
-        };
-        let next = diary.attempt.next_after_death(rule);
-        match next {
-            Step::End(outcome) => return Ok(outcome),
-            Step::Work | Step::Nothing => return Ok(Outcome::Abandoned),
-            Step::Tell { .. } => {}
-            Step::Check { .. } | Step::Push { .. } | Step::Offer => {
-                let own = diary.attempt.pushed();
-                if self.desk.is_answered(summary, own).await? {
-                    return Ok(Outcome::Abandoned);
-                }
-            }
+        let matter = matter_of(summary);
+        if let Left::Nothing(outcome) = self.left(diary, summary).await? {
+            return Ok(outcome);
         }
         let hold = match self.desk.hold(diary.run, summary.issue).await? {
             Taken::Won(hold) => hold,
@@ -136,7 +122,36 @@ impl Sprint {
         Ok(outcome)
     }
 
-    async fn rest(
+    /// Whether there is anything left to do that this host can do.
+    pub(super) async fn left(
+        &self,
+        diary: &mut Diary<'_>,
+        summary: &RunSummary,
+    ) -> Result<Left, SprintError> {
+        self.desk.hear_of_push(diary, summary).await?;
+        let rule = self.desk.settings.publish.on_failed_check;
+        let change = match diary.attempt.next_after_death(rule) {
+            Step::End(outcome) => return Ok(Left::Nothing(outcome)),
+            Step::Work | Step::Nothing => return Ok(Left::Nothing(Outcome::Abandoned)),
+            Step::Tell { .. } => return Ok(Left::Steps),
+            Step::Check { commit } | Step::Push { commit } => Some(commit),
+            Step::Offer => None,
+        };
+        let own = diary.attempt.pushed();
+        if self.desk.is_answered(summary, own).await? {
+            return Ok(Left::Nothing(Outcome::Abandoned));
+        }
+        let bare = self.desk.bare().await?;
+        match change {
+            // It went with the disk it was on.
+            Some(commit) if bare.resolve(&Revision::from(&commit)).await?.is_none() => {
+                Ok(Left::Nothing(Outcome::Abandoned))
+            }
+            Some(_) | None => Ok(Left::Steps),
+        }
+    }
+
+    pub(super) async fn rest(
         &self,
         diary: &mut Diary<'_>,
         matter: &Matter<'_>,
@@ -170,6 +185,24 @@ impl Sprint {
         };
         self.desk.tell(diary, matter, number).await?;
         Ok(finish::told(diary))
+    }
+}
+
+/// What is left to do for a dead run.
+pub(super) enum Left {
+    /// Nothing but to record this end.
+    Nothing(Outcome),
+    /// Steps that need the issue's claim.
+    Steps,
+}
+
+pub(super) fn matter_of(summary: &RunSummary) -> Matter<'_> {
+    Matter {
+        issue: summary.issue,
+        title: &summary.title,
+        provider: &summary.provider,
+        provenance: summary.provenance,
+        answers: summary.answers,
     }
 }
 
@@ -241,7 +274,7 @@ impl Desk {
 }
 
 /// Whether an error goes away by itself.
-fn passes(error: &SprintError) -> bool {
+pub(super) fn passes(error: &SprintError) -> bool {
     matches!(
         error.problem().exit,
         ExitStatus::Unavailable | ExitStatus::Later | ExitStatus::Internal

@@ -24,6 +24,7 @@ use super::desk::Desk;
 use super::place::RunPlace;
 use crate::error::SprintError;
 use crate::policy;
+use crate::workspace::cache;
 
 /// The end of the check's output that a receipt keeps, in bytes.
 const TAIL_BYTES: usize = 8 << 10;
@@ -69,6 +70,7 @@ impl Desk {
         let tree = bare.tree_of(commit).await?;
         bare.materialise(commit, checkout).await?;
         sandbox.hand_over(checkout)?;
+        cache::lend(self, sandbox, checkout).await?;
         let both_streams = Command::shell(&format!("exec 2>&1\n{command}"));
         let mut policy = self.policy(checkout);
         policy.limits.wall = Duration::from_secs(self.settings.publish.check_seconds);

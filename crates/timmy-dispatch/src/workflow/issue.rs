@@ -74,6 +74,36 @@ pub struct Malformed {
 }
 
 impl TrackedIssue {
+    /// A made-up issue with every field filled, to try a template on.
+    #[must_use]
+    pub fn example() -> Self {
+        let some = |text: &str| Some(text.to_owned());
+        Self {
+            id: "owner/name#12".to_owned(),
+            native_ref: NativeReference {
+                repository: "owner/name".to_owned(),
+                number: 12,
+            },
+            identifier: "owner/name#12".to_owned(),
+            title: "An example".to_owned(),
+            description: some("What is wrong.\n\nWhat would be right."),
+            priority: Some(2),
+            state: "open".to_owned(),
+            branch_name: None,
+            url: some("https://forge.example.org/owner/name/issues/12"),
+            assignee_id: some("somebody"),
+            labels: vec!["bug".to_owned(), "p1".to_owned()],
+            blocked_by: vec![BlockerReference {
+                id: some("owner/name#7"),
+                identifier: some("owner/name#7"),
+                state: some("closed"),
+            }],
+            dispatchable: true,
+            created_at: some("2026-01-01T00:00:00Z"),
+            updated_at: some("2026-01-02T00:00:00Z"),
+        }
+    }
+
     /// Normalises an issue. `blockers` are what was looked up; `dispatchable` was judged before.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //! - [`Source`] keeps the last good workflow while the file changes;
 //! - [`hooks`] runs the project's own scripts around an attempt;
 //! - [`tracker`] reads issues in the normalised form that templates and schedulers know;
-//! - [`workspace_key`] names a directory after an issue;
+//! - [`workspace_key()`] names a directory after an issue;
 //! - [`read_project`] reads all of it at a commit, for a sprint.
 //!
 //! # Rules

@@ -12,11 +12,11 @@ use super::error::WorkflowError;
 
 /// The largest file that is looked at, in bytes.
 const LARGEST_FILE: u64 = 256 << 10;
-/// Where a project keeps what other agents are told, when its workflow says nothing to them.
-const OTHER_INSTRUCTIONS: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
-
+const WORKFLOW_FILE: &str = super::source::DEFAULT_FILE;
 /// Where projects keep what has to be done once in a new clone.
 const SET_UP_SCRIPT: &str = "script/bootstrap";
+/// Where a project keeps what other agents are told, when its workflow says nothing to them.
+const OTHER_INSTRUCTIONS: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
 
 /// What is known about a project at one commit.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,13 +41,13 @@ pub async fn read_project(
     commit: &ObjectName,
     configured: Option<&str>,
 ) -> Result<Project, WorkflowError> {
-    let text = read_text(bare, commit, "WORKFLOW.md")
+    let text = read_text(bare, commit, WORKFLOW_FILE)
         .await?
         .unwrap_or_default();
     let workflow = Workflow::parse(&text)?;
     let mut instructions = None;
     if !workflow.body.is_empty() {
-        instructions = Some(("WORKFLOW.md".to_owned(), workflow.body.clone()));
+        instructions = Some((WORKFLOW_FILE.to_owned(), workflow.body.clone()));
     }
     for file in OTHER_INSTRUCTIONS {
         if instructions.is_some() {
@@ -78,10 +78,11 @@ pub async fn set_up_command(
     bare: &BareRepository,
     commit: &ObjectName,
 ) -> Result<Option<String>, WorkflowError> {
-    let text = read_text(bare, commit, "WORKFLOW.md").await?;
-    let workflow = Workflow::parse(&text.unwrap_or_default())?;
-    if workflow.hooks.after_create.is_some() {
-        return Ok(workflow.hooks.after_create);
+    let text = read_text(bare, commit, WORKFLOW_FILE)
+        .await?
+        .unwrap_or_default();
+    if let Some(hook) = Workflow::parse(&text)?.hooks.after_create {
+        return Ok(Some(hook));
     }
     let script = read_text(bare, commit, SET_UP_SCRIPT).await?;
     Ok(script.map(|_| format!("./{SET_UP_SCRIPT}")))

@@ -2,6 +2,7 @@
 //!
 //! - [`Quota`] says whether there is room for another attempt;
 //! - [`Workspaces`] gives named agents a clone, ports and a data directory each;
+//! - [`warm`] fills the build caches that every run gets a copy of;
 //! - [`Reaper`] removes what runs left behind;
 //! - [`WorkspaceSettings`] is the operator's part.
 //!
@@ -10,6 +11,9 @@
 //!   found out speaks against. Each removal is an event with both.
 //! - Removing follows no link, and needs no right that an agent could take away.
 
+mod base;
+pub(crate) mod cache;
+mod copy;
 mod error;
 mod facts;
 mod named;
@@ -20,6 +24,8 @@ mod settings;
 #[cfg(test)]
 mod stage;
 
+pub use cache::Warmed;
+pub use cache::warm;
 pub use error::WorkspaceError;
 pub use named::Bootstrap;
 pub use named::Environment;

@@ -1,7 +1,7 @@
 //! Removing what runs left behind.
 //!
 //! A run clears its directory itself; this is for what a killed process, a full disk or an old
-//! version left. It gathers facts, asks [`facts`](super::facts), and removes with the run's lock in
+//! version left. It gathers facts, asks [`facts`], and removes with the run's lock in
 //! its hand. Killed in between, it leaves something that the next call finds again.
 
 use std::path::Path;

@@ -96,6 +96,7 @@ impl Stage {
                 claim_ttl_s: 600,
                 check: Some("true".to_owned()),
                 base_branch: None,
+                workspace: crate::workspace::WorkspaceSettings::default(),
                 follow_up: crate::follow_up::FollowUpSettings::default(),
                 models: "demo".to_owned(),
             },

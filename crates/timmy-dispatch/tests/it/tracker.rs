@@ -34,7 +34,10 @@ use timmy_loopback::Request;
 use timmy_loopback::Server;
 use timmy_store::Store;
 
-/// The embedded forge, and how often it was asked.
+/// The title of an issue that arrives without one.
+const LOST_ON_THE_WAY: &str = "Lost on the way";
+
+/// The embedded forge, how often it was asked, and something before it that loses a title.
 struct Counted {
     forge: EmbeddedForge,
     calls: Arc<AtomicU32>,
@@ -43,7 +46,13 @@ struct Counted {
 impl Handler for Counted {
     async fn handle(&self, request: Request) -> Reply {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        self.forge.handle(request).await
+        match self.forge.handle(request).await {
+            Reply::Whole(whole) => Reply::Whole(whole.map(|body| {
+                let text = String::from_utf8_lossy(&body);
+                text.replace(LOST_ON_THE_WAY, " ").into_bytes().into()
+            })),
+            other => other,
+        }
     }
 }
 
@@ -207,6 +216,18 @@ async fn issues_are_fetched_again_by_id_each_once_and_only_from_the_scope() {
     // A whole snapshot, not a state alone.
     assert_eq!(Some("Text."), issues[0].description.as_deref());
     assert!(issues[0].created_at.is_some() && issues[0].url.is_some());
+}
+
+#[tokio::test]
+async fn a_malformed_issue_is_left_out_of_a_list_and_fails_a_look_at_itself() {
+    let stage = Stage::new().await;
+    stage.issue(0, "Whole", &[]).await;
+    stage.issue(0, LOST_ON_THE_WAY, &[]).await;
+    assert_eq!(vec!["bot/one#1"], stage.ids(&["open"]).await);
+    let ids = ["bot/one#1".to_owned(), "bot/one#2".to_owned()];
+    let error = stage.tracker().fetch_issues_by_ids(&ids).await.unwrap_err();
+    assert_eq!(Category::TrackerResponse, error.category());
+    assert!(error.to_string().contains("bot/one#2"), "{error}");
 }
 
 #[tokio::test]

@@ -383,10 +383,14 @@ impl Claims {
         if self.remaining(claim) > Duration::ZERO {
             return Ok(());
         }
-        Err(ClaimError::Fenced {
+        Err(self.fenced(claim))
+    }
+
+    pub(crate) fn fenced(&self, claim: &Claim) -> ClaimError {
+        ClaimError::Fenced {
             issue: claim.issue,
             since: self.clock.monotonic().saturating_sub(claim.confirmed),
-        })
+        }
     }
 
     /// Reads a claim's ref for its holder: when even that fails, time may be up.

@@ -10,6 +10,7 @@ use timmy_git::RefName;
 use tokio::sync::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::claim::claims::Claim;
 use crate::claim::claims::Claims;
@@ -79,10 +80,11 @@ impl KeptClaim {
         }
     }
 
-    /// [`Claims::publish`] under the claim.
+    /// [`Claims::publish`] under the claim, tried again for as long as the claim may be acted under.
     ///
     /// # Errors
-    /// As there; [`ClaimError::Lost`] also when a renewal found that out before.
+    /// As there, but [`ClaimError::Fenced`] instead of [`ClaimError::Unreachable`];
+    /// [`ClaimError::Lost`] also when a renewal found that out before.
     pub async fn publish(
         &self,
         branch: &RefName,
@@ -91,7 +93,22 @@ impl KeptClaim {
     ) -> Result<Published, ClaimError> {
         let mut slot = self.claim.lock().await;
         let claim = slot.as_mut().ok_or_else(|| self.gone())?;
-        self.claims.publish(claim, branch, commit, expect).await
+        loop {
+            let remaining = self.claims.remaining(claim);
+            let publishing = self.claims.publish(claim, branch, commit, expect.clone());
+            match timeout(remaining, publishing).await {
+                Ok(Err(error @ ClaimError::Unreachable { .. })) => {
+                    tracing::warn!(%error, "a branch could not be pushed; trying again soon");
+                    tokio::time::sleep(self.claims.renewal_interval() / HASTE).await;
+                }
+                Ok(done) => return done,
+                Err(_elapsed) => {
+                    let error = self.claims.fenced(claim);
+                    *slot = None;
+                    return Err(error);
+                }
+            }
+        }
     }
 
     /// [`Claims::release`]; no renewal comes after it.
@@ -101,7 +118,10 @@ impl KeptClaim {
     pub async fn release(self) -> Result<(), ClaimError> {
         let claim = self.claim.lock().await.take();
         let claim = claim.ok_or_else(|| self.gone())?;
-        self.claims.release(claim).await
+        let late = self.claims.fenced(&claim);
+        let remaining = self.claims.remaining(&claim);
+        let released = timeout(remaining, self.claims.release(claim)).await;
+        released.unwrap_or(Err(late))
     }
 
     fn gone(&self) -> ClaimError {
@@ -128,7 +148,7 @@ async fn keep_renewing(claims: Arc<Claims>, slot: Slot, end: watch::Sender<Ended
         let Some(claim) = held.as_mut() else {
             return;
         };
-        pause = match claims.renew(claim).await {
+        pause = match renew_in_time(&claims, claim).await {
             Ok(()) => interval,
             Err(error) if error.ends_the_run() || claims.remaining(claim) == Duration::ZERO => {
                 *held = None;
@@ -141,4 +161,11 @@ async fn keep_renewing(claims: Arc<Claims>, slot: Slot, end: watch::Sender<Ended
             }
         };
     }
+}
+
+/// A connection that was cut says nothing. Waiting for it must not outlast the right to act.
+async fn renew_in_time(claims: &Claims, claim: &mut Claim) -> Result<(), ClaimError> {
+    let remaining = claims.remaining(claim);
+    let renewed = timeout(remaining, claims.renew(claim)).await;
+    renewed.unwrap_or_else(|_elapsed| Err(claims.fenced(claim)))
 }

@@ -5,6 +5,7 @@ use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 
 use super::paging::Listed;
+use super::wire::WireLabel;
 use super::wire::WireRepository;
 use super::wire::WireUser;
 use super::wire::bounded;
@@ -60,6 +61,8 @@ pub(super) struct WirePull {
     mergeable: bool,
     merge_commit_sha: Option<String>,
     #[serde(deserialize_with = "nullable")]
+    labels: Vec<WireLabel>,
+    #[serde(deserialize_with = "nullable")]
     head: WireBranch,
     #[serde(deserialize_with = "nullable")]
     base: WireBranch,
@@ -91,6 +94,7 @@ impl WirePull {
             base_branch: self.base.reference,
             mergeable: self.mergeable.then_some(true),
             merge_commit: merge_commit.parse().ok().filter(|_| self.merged),
+            labels: self.labels.into_iter().map(|label| label.name).collect(),
             author: login_of(self.user.as_ref()).to_owned(),
             web_url: self.html_url,
         })

@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod changes;
 mod claim;
 mod embedded;
 mod errors;
@@ -13,4 +14,5 @@ mod forge_server;
 mod quirks;
 mod scripted;
 mod settled;
+mod webhook;
 mod writes;

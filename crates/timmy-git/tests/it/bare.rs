@@ -2,6 +2,7 @@
 
 use timmy_git::ChangeKind;
 use timmy_git::GitError;
+use timmy_git::MergedTree;
 use timmy_git::RefName;
 use timmy_git::Revision;
 use timmy_git::prepare_workspace;
@@ -232,4 +233,30 @@ async fn a_bundle_with_a_gap_is_refused() {
         None,
         other.bare.resolve(&Revision::from(&head)).await.unwrap()
     );
+}
+
+#[tokio::test]
+async fn commits_are_merged_without_a_work_tree() {
+    let (sample, base) = Sample::with_commit(&[("ours", "1\n"), ("b", "1\n")]).await;
+    let at = jiff::Timestamp::UNIX_EPOCH;
+    let commit = async |files: &[(&str, &[u8])], parents: &[&timmy_core::ObjectName]| {
+        let tree = sample.bare.tree_of_files(files).await.unwrap();
+        let made = sample.bare.commit_tree(&tree, parents, "m", at).await;
+        made.unwrap()
+    };
+    let one = commit(&[("ours", b"2\n"), ("b", b"1\n")], &[&base]).await;
+    let two = commit(&[("ours", b"1\n"), ("b", b"2\n")], &[&base]).await;
+    let rival = commit(&[("ours", b"3\n"), ("b", b"1\n")], &[&base]).await;
+    let stranger = commit(&[("ours", b"2\n")], &[]).await;
+    let both = sample
+        .bare
+        .tree_of_files(&[("ours", b"2\n"), ("b", b"2\n")]);
+    let both = both.await.unwrap();
+    let merged = async |other| sample.bare.merge_tree(&one, other).await.unwrap();
+    assert_eq!(MergedTree::Clean(both), merged(&two).await);
+    let conflict = MergedTree::Conflict(vec!["ours".to_owned()]);
+    assert_eq!(conflict, merged(&rival).await);
+    assert_eq!(MergedTree::Conflict(Vec::new()), merged(&stranger).await);
+    let missing = "e".repeat(40).parse().unwrap();
+    assert!(sample.bare.merge_tree(&one, &missing).await.is_err());
 }

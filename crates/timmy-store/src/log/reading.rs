@@ -152,6 +152,24 @@ impl EventLog {
         Ok(events.into_iter().filter_map(Started::of).collect())
     }
 
+    /// Of the newest runs, at most `limit`, those without an end, newest first.
+    ///
+    /// # Errors
+    /// When the database fails or holds an event this program cannot read.
+    pub async fn unfinished(&self, limit: u32) -> Result<Vec<Started>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM (SELECT seq, schema, at_us, run, body FROM events \
+             WHERE type = 'run_started' ORDER BY seq DESC LIMIT $1) AS newest \
+             WHERE NOT EXISTS (SELECT 1 FROM events AS ended \
+             WHERE ended.run = newest.run AND ended.type = 'run_ended') ORDER BY seq DESC",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.store.pool)
+        .await?;
+        let events: Vec<Event> = rows.iter().map(read_event).collect::<Result<_, _>>()?;
+        Ok(events.into_iter().filter_map(Started::of).collect())
+    }
+
     /// Events of some types, in the order they were appended, from after a place in the log. A type
     /// is named as in the JSON form, `run_ended`.
     ///

@@ -23,6 +23,7 @@ on_both_databases!(
     writers_queue_and_nothing_is_lost,
     a_run_is_found_by_the_end_of_its_id,
     a_run_is_folded_from_its_events,
+    a_run_without_an_end_is_told_from_others,
 );
 
 fn commented(issue: IssueNumber) -> EventKind {
@@ -116,4 +117,25 @@ async fn a_run_is_folded_from_its_events(database: Database) {
         (Some(Outcome::NoChange), 40),
         (finished.outcome, finished.duration_ms)
     );
+}
+
+async fn a_run_without_an_end_is_told_from_others(database: Database) {
+    let log = database.store.log(Arc::new(ManualClock::default()));
+    let [older, ended, newer] = [(); 3].map(|()| RunId::generate());
+    for run in [&older, &ended, &newer] {
+        log.append(Some(run), started()).await.unwrap();
+    }
+    let end = EventKind::RunEnded {
+        outcome: Outcome::Abandoned,
+        duration_ms: 1,
+    };
+    log.append(Some(&ended), end).await.unwrap();
+    let unfinished = async |limit| {
+        let unfinished = log.unfinished(limit).await.unwrap();
+        unfinished.into_iter().map(|started| started.run).collect()
+    };
+    let all: Vec<RunId> = unfinished(10).await;
+    assert_eq!(vec![newer.clone(), older], all);
+    let newest: Vec<RunId> = unfinished(2).await;
+    assert_eq!(vec![newer], newest);
 }

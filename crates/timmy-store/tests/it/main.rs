@@ -6,9 +6,11 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod cluster;
 mod databases;
 mod forge;
 mod log;
+mod outages;
 mod queue;
 mod root;
 mod runs;

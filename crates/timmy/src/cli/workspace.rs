@@ -52,6 +52,8 @@ pub(crate) enum WorkspaceCommand {
         #[arg(long)]
         prompt: bool,
     },
+    /// Run the check of the newest base commit, and keep its build caches for later runs.
+    Warm(RepoArguments),
     /// Remove what runs left behind, each thing on two facts.
     Reap {
         /// Only say what would be removed.

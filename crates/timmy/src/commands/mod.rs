@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod budget;
 mod config;
 mod demo;
 mod doctor;
@@ -11,6 +12,7 @@ mod issues;
 mod night;
 mod panes;
 mod pulls;
+mod queue;
 mod report;
 mod runs;
 mod sprint;
@@ -18,6 +20,7 @@ mod telling;
 mod units;
 mod watch;
 mod work;
+mod workflow;
 mod workspace;
 
 use clap::CommandFactory;
@@ -48,6 +51,9 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     if let Command::Init(arguments) = &cli.command {
         return init::run(&Host::before_settings(cli)?, arguments).await;
     }
+    if let Command::Workflow { path } = &cli.command {
+        return workflow::run(cli.json, path.as_deref());
+    }
     let host = Host::new(cli)?;
     match &cli.command {
         Command::Doctor => doctor::run(&host).await,
@@ -65,12 +71,16 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Forge { command } => forge::run(&host, command).await,
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
+        Command::Queue(arguments) => queue::run(&host, arguments).await,
         Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Watch(arguments) => watch::run(&host, arguments).await,
         Command::Panes(arguments) => panes::run(&host, arguments).await,
         Command::Units(arguments) => units::run(&host, arguments),
-        Command::Init(_) | Command::Completions { .. } => Ok(ExitStatus::Success),
+        Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
+            Ok(ExitStatus::Success)
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use timmy_dispatch::workspace::Reset;
 use timmy_dispatch::workspace::Resume;
 use timmy_dispatch::workspace::Sweep;
 use timmy_dispatch::workspace::Sweeping;
+use timmy_dispatch::workspace::Warmed;
 use timmy_dispatch::workspace::WorkspaceName;
 use timmy_dispatch::workspace::Workspaces;
 use timmy_git::BranchName;
@@ -28,6 +29,7 @@ use timmy_sandbox::Unsandboxed;
 use super::Ended;
 use super::told;
 use crate::cli::NewWorkspaceArguments;
+use crate::cli::RepoArguments;
 use crate::cli::WorkspaceCommand;
 use crate::connection::Connection;
 use crate::host::Host;
@@ -51,6 +53,7 @@ pub(super) async fn run(host: &Host, command: &WorkspaceCommand) -> Ended {
         WorkspaceCommand::Destroy { name, force } => destroy(host, name, forced(*force)).await,
         WorkspaceCommand::Bootstrap(arguments) => bootstrap(host, arguments).await,
         WorkspaceCommand::Resume { name, prompt } => resume(host, name, *prompt).await,
+        WorkspaceCommand::Warm(arguments) => warm(host, arguments).await,
         WorkspaceCommand::Reap { dry_run } => {
             let sweeping = match dry_run {
                 true => Sweeping::DryRun,
@@ -335,6 +338,44 @@ async fn resume(host: &Host, name: &str, prompt_alone: bool) -> Ended {
         "`timmy workspace resume {name} --prompt` prints a prompt to go on"
     ));
     Ok(ExitStatus::Success)
+}
+
+async fn warm(host: &Host, arguments: &RepoArguments) -> Ended {
+    let repo = host.repo(arguments.repo.as_ref())?;
+    let place = Place::at(host, &repo).await?;
+    let bar = output::progress("checking the base branch");
+    let warmed = workspace::warm(&place.desk, place.sandbox.as_ref()).await;
+    let warmed = warmed.map_err(told)?;
+    bar.finish_and_clear();
+    if host.form == Form::Json {
+        output::json(&warmed)?;
+    } else {
+        output::line(&tell_warmed(&warmed))?;
+    }
+    Ok(match warmed {
+        Warmed::CheckFailed { .. } => ExitStatus::Failure,
+        Warmed::Busy => ExitStatus::Later,
+        Warmed::NoneConfigured | Warmed::UpToDate { .. } | Warmed::Filled { .. } => {
+            ExitStatus::Success
+        }
+    })
+}
+
+fn tell_warmed(warmed: &Warmed) -> String {
+    match warmed {
+        Warmed::NoneConfigured => "[workspace.caches] names no cache".to_owned(),
+        Warmed::Busy => "another timmy is filling the caches".to_owned(),
+        Warmed::UpToDate { base } => format!("the caches are from {} already", base.short()),
+        Warmed::CheckFailed { base } => {
+            format!(
+                "the check does not pass at {}: nothing is kept",
+                base.short()
+            )
+        }
+        Warmed::Filled { base, bytes } => {
+            format!("filled the caches at {}: {bytes} bytes", base.short())
+        }
+    }
 }
 
 async fn reap(host: &Host, sweeping: Sweeping) -> Ended {

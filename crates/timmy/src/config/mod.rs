@@ -4,6 +4,8 @@ mod error;
 mod layers;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -12,6 +14,7 @@ use timmy_agent::Limits as AgentLimits;
 use timmy_core::RepoName;
 use timmy_core::receipt::SandboxLevel;
 use timmy_dispatch::follow_up::FollowUpSettings;
+use timmy_dispatch::merge_queue::MergeQueueSettings;
 use timmy_dispatch::policy::PublishSettings;
 use timmy_dispatch::selection::SelectionSettings;
 use timmy_dispatch::shell::NightSettings;
@@ -50,12 +53,16 @@ pub(crate) struct Config {
     pub(crate) claim: ClaimSettings,
     /// Where log and books are kept.
     pub(crate) store: StoreSettings,
+    /// What becomes of own pull requests after they were opened.
+    pub(crate) follow_up: FollowUpSettings,
+    /// Merging what was checked together.
+    pub(crate) merge_queue: MergeQueueSettings,
+    /// Being told by the forge that something changed.
+    pub(crate) webhook: WebhookSettings,
     /// Room on the disk, build caches, and workspaces of named agents.
     pub(crate) workspace: WorkspaceSettings,
     /// The loop.
     pub(crate) night: NightSettings,
-    /// What becomes of own pull requests.
-    pub(crate) follow_up: FollowUpSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }
@@ -160,6 +167,28 @@ pub(crate) struct ClaimSettings {
 impl Default for ClaimSettings {
     fn default() -> Self {
         Self { ttl_s: 600 }
+    }
+}
+
+/// `[webhook]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct WebhookSettings {
+    /// Where a loop listens for the forge's deliveries, at the path `/webhook`. A forge on another
+    /// machine needs an address of a network here.
+    pub(crate) listen: SocketAddr,
+    /// Where the secret is kept that the webhook was made with on the forge. Without it nothing
+    /// listens, and changes are found by polling alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<SecretReference>,
+}
+
+impl Default for WebhookSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)),
+            secret: None,
+        }
     }
 }
 

@@ -272,10 +272,17 @@ async fn a_model_that_never_answers() {
 
 #[tokio::test]
 async fn a_budget_of_one_token() {
-    for scope in ["call", "run", "day"] {
+    for scope in [
+        "per_call",
+        "per_run",
+        "per_issue",
+        "per_repository",
+        "per_day",
+        "fleet",
+    ] {
         let home = Home::with_project().await;
         let model = mender().await;
-        let budget = format!("[budget.per_{scope}]\ntokens = 1\n");
+        let budget = format!("[budget.{scope}]\ntokens = 1\n");
         let outcome = sprint_in_vain(&home, &model, &budget, 75).await;
         assert_eq!(json!("TIMMY-0210"), outcome["problem"]["code"], "{outcome}");
         // Nothing was spent.

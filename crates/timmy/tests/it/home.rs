@@ -104,6 +104,18 @@ impl Home {
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(TIMMY);
         command.args(arguments);
+        self.settle(command)
+    }
+
+    /// The same, started by a program that becomes it.
+    pub(crate) fn command_under(&self, program: &[String], arguments: &[&str]) -> Command {
+        let mut command = Command::new(&program[0]);
+        command.args(&program[1..]).arg(TIMMY).args(arguments);
+        self.settle(command)
+    }
+
+    /// An environment that says nothing but where the home is.
+    fn settle(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if ["TIMMY", "HERMES", "RUST_LOG", "GIT_"]

@@ -33,7 +33,7 @@ use crate::served::NEEDED;
 use crate::served::Served;
 
 /// Far longer than anything takes here; whatever is not done by then never will be.
-const FOREVER: Duration = Duration::from_secs(120);
+pub(crate) const FOREVER: Duration = Duration::from_secs(120);
 
 /// A home and the forge it works on.
 struct Stage {
@@ -62,27 +62,6 @@ impl Stage {
         let held = Fault::Held(gate.clone());
         self.forge.faults.plan(Method::POST, path, held);
         gate
-    }
-
-    /// Waits until an event of this kind is in the log, as `timmy events --follow` prints it.
-    async fn until(&self, kind: &str) {
-        let mut command = self.home.command(&["events", "--follow", "--json"]);
-        let mut follower = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
-        let found = async {
-            loop {
-                let line = lines.next_line().await.unwrap().unwrap();
-                let event: Value = serde_json::from_str(&line).unwrap();
-                if event["type"] == json!(kind) {
-                    return;
-                }
-            }
-        };
-        assert!(
-            tokio::time::timeout(FOREVER, found).await.is_ok(),
-            "no {kind}"
-        );
-        follower.kill().await.unwrap();
     }
 
     /// The next sprint; afterwards there is one pull request, and nothing of the dead run.
@@ -123,9 +102,28 @@ impl Stage {
     }
 }
 
+/// Waits until an event of this kind is in a home's log, as `timmy events --follow` prints it.
+pub(crate) async fn until(home: &Home, kind: &str) {
+    let mut command = home.command(&["events", "--follow", "--json"]);
+    let mut follower = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let found = async {
+        loop {
+            let line = lines.next_line().await.unwrap().unwrap();
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["type"] == json!(kind) {
+                return;
+            }
+        }
+    };
+    let found = tokio::time::timeout(FOREVER, found).await;
+    assert!(found.is_ok(), "no {kind}");
+    follower.kill().await.unwrap();
+}
+
 /// SIGKILL for the program alone, as the kernel does it when memory is short. Gives what it had
 /// started, to be waited for.
-async fn kill(mut sprint: Child) -> Vec<OwnedFd> {
+pub(crate) async fn kill(mut sprint: Child) -> Vec<OwnedFd> {
     let descendants = descendants(sprint.id().unwrap());
     assert_eq!(None, sprint.try_wait().unwrap(), "it ended too early");
     sprint.kill().await.unwrap();
@@ -133,7 +131,7 @@ async fn kill(mut sprint: Child) -> Vec<OwnedFd> {
 }
 
 /// Waits until every one of these processes has ended.
-async fn all_ended(processes: Vec<OwnedFd>) {
+pub(crate) async fn all_ended(processes: Vec<OwnedFd>) {
     let forever = Timespec::try_from(FOREVER).unwrap();
     let wait = move || {
         for process in processes {
@@ -234,7 +232,7 @@ async fn while_the_model_is_asked() {
     let silent = Turn::say("never said").gated();
     let model = ModelServer::start(vec![Turn::call(tool, arguments), silent]).await;
     let sprint = stage.sprint(&model, CHECK, "");
-    stage.until("tool_finished").await;
+    until(&stage.home, "tool_finished").await;
     all_ended(kill(sprint).await).await;
     stage.next_sprint().await;
     assert_eq!(vec!["abandoned", "pull_request"], stage.outcomes().await);

@@ -7,17 +7,28 @@
 )]
 
 mod bad_input;
+mod budget;
+mod caches;
 mod demo;
 mod edges;
 mod home;
+mod hosts;
 mod kill;
+mod matrix;
+mod namespaces;
 mod night;
 mod pages;
+mod partition;
+mod postgres;
+mod private_root;
 mod providers;
+mod queue;
 mod readme;
 mod served;
+mod tap;
 mod together;
 mod units;
 mod watch;
 mod workflow;
 mod workspace;
+mod workspace_kills;

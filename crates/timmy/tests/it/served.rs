@@ -1,5 +1,6 @@
 //! A forge that outlives the program under test: the embedded one, served by the test, with faults.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -82,20 +83,16 @@ impl Served {
             kind: ForgeKind::Gitea,
         };
         let client = GiteaClient::new(address, "timmy".to_owned(), token, clock).unwrap();
-        let issue = NewIssue {
-            title: "The state is broken".to_owned(),
-            body: "It should be fixed.".to_owned(),
-            labels: Vec::new(),
-        };
-        client.create_issue(&repo(), &issue).await.unwrap();
-        Self {
+        let served = Self {
             faults,
             client,
             forge,
             tables,
             directory,
             server,
-        }
+        };
+        served.issue("The state is broken").await;
+        served
     }
 
     /// Gives a home a token with these scopes.
@@ -106,13 +103,32 @@ impl Served {
 
     /// Settings of this forge, with whatever lies in the home's token file and this check.
     pub(crate) fn configure(&self, home: &Home, check: &str, more: &str) {
+        self.configure_at(home, &self.server.url(), check, more);
+    }
+
+    /// The same, for a forge that is reached at another address.
+    pub(crate) fn configure_at(&self, home: &Home, url: &str, check: &str, more: &str) {
         home.configure(&format!(
-            "[forge]\nkind = \"gitea\"\nurl = \"{}\"\nuser = \"timmy\"\n\
+            "[forge]\nkind = \"gitea\"\nurl = \"{url}\"\nuser = \"timmy\"\n\
              token = {{ file = \"{}\" }}\nrepositories = [\"{REPO}\"]\n\
              [repository.\"{REPO}\"]\ncheck = \"{check}\"\n{more}",
-            self.server.url(),
             home.beside("token").display()
         ));
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Another issue, numbered after those that are there.
+    pub(crate) async fn issue(&self, title: &str) {
+        let issue = NewIssue {
+            title: title.to_owned(),
+            body: "It should be fixed.".to_owned(),
+            labels: Vec::new(),
+        };
+        self.client.create_issue(&repo(), &issue).await.unwrap();
     }
 
     pub(crate) async fn archive(&self) {
@@ -132,6 +148,16 @@ impl Served {
             head: None,
         };
         self.client.pulls(&repo(), &filter).await.unwrap()
+    }
+
+    /// Where git reaches the project, as the home whose token file this is.
+    pub(crate) fn git_url(&self, home: &Home) -> String {
+        let token = std::fs::read_to_string(home.beside("token")).unwrap();
+        let server = self
+            .server
+            .url()
+            .replace("http://", &format!("http://x:{token}@"));
+        format!("{server}/{REPO}.git")
     }
 
     pub(crate) async fn refs(&self) -> Vec<String> {

@@ -13,7 +13,7 @@ use crate::home::mending;
 use crate::home::provider;
 
 /// A model for any number of conversations at once: how far each is, it tells by its messages.
-struct Mender;
+pub(crate) struct Mender;
 
 impl Handler for Mender {
     async fn handle(&self, request: Request) -> Reply {

@@ -125,3 +125,55 @@ async fn a_hook_before_the_agent_that_fails_ends_the_attempt() {
         home.assert_nothing_is_left().await;
     }
 }
+
+#[tokio::test]
+async fn the_file_that_is_given_is_read_and_else_the_one_that_lies_here() {
+    let home = Home::new();
+    let interval = |json: Value| json["polling.interval_ms"].as_str().unwrap().to_owned();
+    let here = home.beside("WORKFLOW.md");
+    std::fs::write(&here, "---\npolling:\n  interval_ms: 1000\n---\n").unwrap();
+    assert_eq!(
+        "1000",
+        interval(home.json(&["workflow"]).await.well().json())
+    );
+    let other = home.beside("other.md");
+    std::fs::write(
+        &other,
+        "---\npolling:\n  interval_ms: 2000\n---\n{{ issue.title }}\n",
+    )
+    .unwrap();
+    let given = other.to_string_lossy();
+    assert_eq!(
+        "2000",
+        interval(home.json(&["workflow", &given]).await.well().json())
+    );
+}
+
+#[tokio::test]
+async fn a_workflow_file_that_cannot_be_used_is_refused_with_its_code() {
+    let home = Home::new();
+    assert_eq!(
+        (66, "TIMMY-0803".to_owned()),
+        home.json(&["workflow"]).await.refusal()
+    );
+    let missing = home.json(&["workflow", "no/such.md"]).await;
+    assert_eq!((66, "TIMMY-0803".to_owned()), missing.refusal());
+    for (text, code) in [
+        ("---\na: [\n---\n", "TIMMY-0802"),
+        ("---\n- a\n---\n", "TIMMY-0804"),
+        ("---\nagent: {max_turns: 0}\n---\n", "TIMMY-0805"),
+        ("---\ntimmy: {chek: x}\n---\n", "TIMMY-0806"),
+        ("---\ntracker: {kind: linear}\n---\n", "TIMMY-0807"),
+        ("---\ntracker: {kind: gitea}\n---\n", "TIMMY-0808"),
+        (
+            "---\ntracker: {kind: gitea, provider: {url: 'http://x', repository: a/b, user: u, token: $TIMMY_NO_SUCH}}\n---\n",
+            "TIMMY-0809",
+        ),
+        ("{{ issue.title | shout }}", "TIMMY-0810"),
+        ("{{ issue.titel }}", "TIMMY-0811"),
+    ] {
+        std::fs::write(home.beside("WORKFLOW.md"), text).unwrap();
+        assert_eq!(code, home.json(&["workflow"]).await.refusal().1, "{text}");
+        home.assert_explained(code).await;
+    }
+}

@@ -79,17 +79,7 @@ impl ParseBlock for For {
             body: Template::new(Vec::new()),
             otherwise: None,
         };
-        while let Some(token) = arguments.next() {
-            match token.as_str() {
-                "limit" => parsed.limit = Some(attribute(&mut arguments)?),
-                "offset" => parsed.offset = Some(attribute(&mut arguments)?),
-                "reversed" => parsed.reversed = true,
-                _ => {
-                    let expected = "\"limit\", \"offset\" or \"reversed\" expected.";
-                    return Err(token.raise_custom_error(expected));
-                }
-            }
-        }
+        parsed.take_attributes(&mut arguments)?;
         let mut body = Vec::new();
         while let Some(element) = tokens.next()? {
             match element {
@@ -129,6 +119,22 @@ struct Loop {
 }
 
 impl Loop {
+    /// Reads what may follow the list.
+    fn take_attributes(&mut self, arguments: &mut TagTokenIter<'_>) -> Result<()> {
+        while let Some(token) = arguments.next() {
+            match token.as_str() {
+                "limit" => self.limit = Some(attribute(arguments)?),
+                "offset" => self.offset = Some(attribute(arguments)?),
+                "reversed" => self.reversed = true,
+                _ => {
+                    let expected = "\"limit\", \"offset\" or \"reversed\" expected.";
+                    return Err(token.raise_custom_error(expected));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn elements(&self, runtime: &dyn Runtime) -> Result<Vec<Value>> {
         let all = match &self.over {
             Over::List(list) => list_of(list.evaluate(runtime)?.as_view())?,

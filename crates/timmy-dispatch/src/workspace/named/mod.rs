@@ -27,13 +27,13 @@ use timmy_core::EventSink;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_forge::PullFilter;
-use timmy_git::BareRepository;
 use timmy_git::BranchName;
 use timmy_git::RefName;
 use timmy_git::RefPattern;
 use timmy_git::prepare_workspace;
 use timmy_sandbox::Sandbox;
 
+use super::base::branch_ref;
 use super::error::WorkspaceError;
 use super::settings::WorkspaceSettings;
 use crate::sprint::Desk;
@@ -161,7 +161,7 @@ impl Workspaces<'_> {
         }
         // Without a record it was never finished, and the lock is ours.
         timmy_sandbox::remove_tree(site.path())?;
-        let (base_branch, base) = self.newest_base(None).await?;
+        let (base_branch, base) = self.desk.base_of(None).await?;
         for directory in [site.path().to_owned(), site.data(), site.inbox()] {
             site.make(&directory)?;
         }
@@ -193,7 +193,7 @@ impl Workspaces<'_> {
     pub async fn reset(&self, name: &WorkspaceName, force: Force) -> Result<Reset, WorkspaceError> {
         let site = Site::lock(&self.desk.root, name)?;
         let mut record = site.record()?;
-        let (base_branch, base) = self.newest_base(Some(&record.base_branch)).await?;
+        let (base_branch, base) = self.desk.base_of(Some(&record.base_branch)).await?;
         // A reset that was killed may have moved it away already.
         let kept = match site.clone_path().exists() {
             true => {
@@ -253,7 +253,7 @@ impl Workspaces<'_> {
     ) -> Result<Record, WorkspaceError> {
         let site = Site::lock(&self.desk.root, name)?;
         let mut record = site.record()?;
-        let (_, base) = self.newest_base(Some(&record.base_branch)).await?;
+        let (_, base) = self.desk.base_of(Some(&record.base_branch)).await?;
         let state = self.look(&site, &mut record, &base).await?;
         if !state.changed.is_empty() {
             return Err(WorkspaceError::Unpublished {
@@ -310,7 +310,7 @@ impl Workspaces<'_> {
             reason,
         };
         let told = |error: WorkspaceError| kept(format!("it cannot be looked at: {error}"));
-        let newest = self.newest_base(Some(&record.base_branch)).await;
+        let newest = self.desk.base_of(Some(&record.base_branch)).await;
         let (_, base) = newest.map_err(told)?;
         let state = self.look(site, &mut record, &base).await.map_err(told)?;
         if let Some(what) = state.unsaved() {
@@ -388,24 +388,6 @@ impl Workspaces<'_> {
             .list_remote(&self.desk.remote, &[RefPattern::Below(heads)])
             .await?;
         Ok(listed.into_iter().map(|(_, object)| object).collect())
-    }
-
-    async fn newest_base(
-        &self,
-        branch: Option<&str>,
-    ) -> Result<(String, ObjectName), WorkspaceError> {
-        let configured = self.desk.settings.base_branch.as_deref();
-        let branch = match branch.or(configured) {
-            Some(branch) => branch.to_owned(),
-            None => {
-                let repository = self.desk.forge.repository(&self.desk.repo).await?;
-                repository.default_branch
-            }
-        };
-        let bare: BareRepository = self.desk.bare().await?;
-        let reference = branch_ref(&branch)?;
-        let base = self.desk.fetch_branch(&bare, &reference).await?;
-        Ok((branch, base))
     }
 
     async fn clone_into(
@@ -489,9 +471,4 @@ impl Workspaces<'_> {
             redactor: &self.desk.redactor,
         }
     }
-}
-
-fn branch_ref(branch: &str) -> Result<RefName, WorkspaceError> {
-    let parsed = format!("refs/heads/{branch}").parse();
-    Ok(parsed.map_err(timmy_git::GitError::from)?)
 }

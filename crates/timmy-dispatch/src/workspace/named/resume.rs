@@ -42,7 +42,7 @@ impl Workspaces<'_> {
     pub async fn resume(&self, name: &WorkspaceName) -> Result<Resume, WorkspaceError> {
         let site = Site::lock(&self.desk.root, name)?;
         let mut record = site.record()?;
-        let (_, base) = self.newest_base(Some(&record.base_branch)).await?;
+        let (_, base) = self.desk.base_of(Some(&record.base_branch)).await?;
         let state = self.look(&site, &mut record, &base).await?;
         let branch = state.branch.as_deref().unwrap_or(&record.branch);
         let pull_request = self.open_pull(branch).await?;

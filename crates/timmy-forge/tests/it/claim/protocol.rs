@@ -351,7 +351,7 @@ async fn a_kept_claim_publishes_and_is_released() {
 #[tokio::test]
 async fn a_kept_claim_tells_of_its_loss() {
     let stage = Stage::new().await;
-    let one = stage.host_with("one", Duration::from_millis(100)).await;
+    let one = stage.host_with("one", Duration::from_secs(2)).await;
     let claim = win(&one, 7).await;
     let taken = stage.on_forge(&claim.reference).await.unwrap();
     let thief = bare(&stage.root.path().join("thief")).await;
@@ -367,4 +367,50 @@ async fn a_kept_claim_tells_of_its_loss() {
         matches!(&*error, ClaimError::Lost { issue: 7, .. }),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_kept_claim_is_not_waited_for_longer_than_it_may_be_acted_under() {
+    let stage = Stage::new().await;
+    let one = stage.host_with("one", Duration::from_millis(500)).await;
+    let claim = win(&one, 7).await;
+    stage.server.break_pushes(PushFault::KeepSilent, 1);
+    let kept = KeptClaim::start(Arc::new(one), claim);
+    let error = kept.lost().await;
+    assert!(
+        matches!(&*error, ClaimError::Fenced { issue: 7, .. }),
+        "{error}"
+    );
+    let late = kept.release().await.unwrap_err();
+    assert!(matches!(late, ClaimError::Lost { .. }), "{late}");
+}
+
+#[tokio::test]
+async fn a_publication_that_nobody_answers_ends_with_the_claim() {
+    let stage = Stage::new().await;
+    let one = stage.host_with("one", Duration::from_secs(2)).await;
+    let claim = win(&one, 7).await;
+    let commit = work(&stage, "one").await;
+    stage.server.break_pushes(PushFault::KeepSilent, 1);
+    let kept = KeptClaim::start(Arc::new(one), claim);
+    let published = kept.publish(&branch(), &commit, Expect::Absent).await;
+    let error = published.unwrap_err();
+    assert!(matches!(error, ClaimError::Fenced { .. }), "{error}");
+    assert_eq!(None, stage.on_forge(&branch()).await);
+}
+
+#[tokio::test]
+async fn a_publication_is_tried_again_while_the_claim_holds() {
+    let stage = Stage::new().await;
+    let one = Arc::new(stage.host_with("one", Duration::from_secs(10)).await);
+    let claim = win(&one, 7).await;
+    let commit = work(&stage, "one").await;
+    let kept = KeptClaim::start(Arc::clone(&one), claim);
+    stage
+        .server
+        .break_pushes(PushFault::LoseRequest, TRIES_OF_CURL);
+    let published = kept.publish(&branch(), &commit, Expect::Absent).await;
+    assert_eq!(Published::Done, published.unwrap());
+    assert_eq!(Some(commit), stage.on_forge(&branch()).await);
+    kept.release().await.unwrap();
 }

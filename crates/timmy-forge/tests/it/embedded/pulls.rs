@@ -290,3 +290,22 @@ async fn nobody_approves_his_own() {
         server.get(&format!("{place}/99/comments")).await.status
     );
 }
+
+#[tokio::test]
+async fn a_base_that_moves_is_no_change_of_a_pull_request() {
+    let server = ForgeServer::start().await;
+    let clone = server.clone_project("one").await;
+    clone.push_branch("work", "note", "one\n").await;
+    offer(&server, "work").await;
+    let updated = async || {
+        let found = server.tables.pull(1, 1).await.unwrap().unwrap();
+        (found.issue.updated_at, found.head)
+    };
+    let before = updated().await;
+    clone.run(&["checkout", "-q", "main"]).await;
+    clone.push_more("main", "other", "two\n").await;
+    assert_eq!(before, updated().await);
+    clone.run(&["checkout", "-q", "work"]).await;
+    clone.push_more("work", "note", "two\n").await;
+    assert!(updated().await.0 > before.0);
+}

@@ -1,9 +1,4 @@
 //! Proving that a delivery comes from the forge.
-//!
-//! The signature is the HMAC-SHA256 of the raw body, keyed with the secret that the webhook was made
-//! with. Gitea sends it in hexadecimal as `X-Gitea-Signature`, Forgejo as `X-Forgejo-Signature`, both
-//! also as `X-Hub-Signature-256` with `sha256=` before it. A forge that was given no secret sends the
-//! headers with nothing in them.
 
 use hmac::Hmac;
 use hmac::Mac;
@@ -41,7 +36,7 @@ impl Coded for SignatureError {
     fn problem(&self) -> Problem {
         Problem::new(Code::new(519), ExitStatus::Permission, self.to_string())
             .at("the webhook's settings on the forge")
-            .fix("set the same secret there and in forge.webhook_secret")
+            .fix("set the same secret there and in webhook.secret")
     }
 }
 
