@@ -1,6 +1,7 @@
 //! This host: its configuration, its private root, and the parts built from them. The only place
 //! that picks implementations.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -167,6 +168,8 @@ impl Host {
                 base_branch: own.base_branch,
                 workspace: config.workspace.clone(),
                 follow_up: config.follow_up.clone(),
+                merge_queue: config.merge_queue.clone(),
+                watts: watts(&config.provider),
                 models: models(&config.provider),
             },
         })
@@ -332,6 +335,12 @@ impl Host {
             router,
         })
     }
+}
+
+/// What the machines of providers take from the socket, where that is declared.
+fn watts(providers: &[ProviderSettings]) -> BTreeMap<String, u32> {
+    let declared = |provider: &ProviderSettings| Some((provider.name.clone(), provider.watts?));
+    providers.iter().filter_map(declared).collect()
 }
 
 /// Providers and models in the order in which they are asked.

@@ -63,6 +63,13 @@ pub enum Input {
         /// Why.
         declined: Declined,
     },
+    /// A running attempt has to stop: it holds too much of the disk, say.
+    Unwanted {
+        /// The issue.
+        key: IssueKey,
+        /// Why, as a sentence.
+        reason: String,
+    },
     /// A run ended.
     Ended {
         /// The issue.

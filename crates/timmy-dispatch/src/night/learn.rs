@@ -77,6 +77,11 @@ impl State {
                     (running.heard, running.patience) = (now, *patience);
                 }
             }
+            Input::Unwanted { key, reason } => {
+                if let Some(running) = self.running.get_mut(key) {
+                    running.unwanted = Some(reason.clone());
+                }
+            }
             Input::Declined { key, declined } => self.declined(key, declined),
             Input::Ended { key, ended } => self.ended(key, ended),
             Input::Attended { repo, attended } => self.attended(repo, attended),

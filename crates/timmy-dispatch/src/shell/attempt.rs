@@ -27,11 +27,12 @@ use crate::sprint::Settings;
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Makes an attempt, and says how it ended.
-pub(super) async fn make(shared: &Shared, key: IssueKey, purpose: Purpose) -> Input {
+pub(super) async fn make(shared: &Shared, key: IssueKey, purpose: Purpose, run: &RunId) -> Input {
     let sprint = &shared.post.sprint;
     let duty = Duty::Attempt {
         key: key.clone(),
         purpose,
+        run: run.clone(),
     };
     let failed = |problem: Problem| {
         let lasts = duty::lasts(&problem, sprint.desk.clock.now());
@@ -40,16 +41,32 @@ pub(super) async fn make(shared: &Shared, key: IssueKey, purpose: Purpose) -> In
     if let Err(problem) = shared.quota.admit().await {
         return failed(problem);
     }
-    let run = RunId::generate();
+    match sprint.desk.reserve_issue(key.number).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let reason = "another host that shares the database has taken it".to_owned();
+            let declined = sprint::Declined {
+                rule: "claim",
+                reason,
+            };
+            return Input::Declined {
+                key,
+                declined: recheck(declined, &sprint.desk.settings),
+            };
+        }
+        Err(error) => return failed(error.problem()),
+    }
     let order = Order {
         issue: key.number,
         observer: observer(shared, &key, &sprint.desk.settings),
         stop: shared.stop.clone(),
     };
     let attempted = match purpose {
-        Purpose::Resolve => sprint.fulfil(&run, &order).await,
-        Purpose::Answer { pull } => sprint.answer(&run, &order, pull).await,
+        Purpose::Resolve => sprint.fulfil(run, &order).await,
+        Purpose::Answer { pull } => sprint.answer(run, &order, pull).await,
     };
+    // Kept until it lapses when the database is away now.
+    drop(sprint.desk.free_issue(key.number).await);
     match attempted {
         Ok(Attempted::Declined(declined)) => Input::Declined {
             key,

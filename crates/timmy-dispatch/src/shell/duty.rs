@@ -8,6 +8,7 @@ use timmy_core::Code;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
 use timmy_core::RepoName;
+use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use tokio::sync::watch;
 
@@ -24,10 +25,21 @@ use crate::workspace::Quota;
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub(super) enum Duty {
-    List { repo: RepoName, extent: Extent },
-    Attempt { key: IssueKey, purpose: Purpose },
-    Attend { repo: RepoName },
-    MergeTurn { repo: RepoName },
+    List {
+        repo: RepoName,
+        extent: Extent,
+    },
+    Attempt {
+        key: IssueKey,
+        purpose: Purpose,
+        run: RunId,
+    },
+    Attend {
+        repo: RepoName,
+    },
+    MergeTurn {
+        repo: RepoName,
+    },
 }
 
 /// What every duty works with.
@@ -65,8 +77,8 @@ impl Duty {
                 },
                 Err(problem) => failed(&self, problem),
             },
-            Self::Attempt { key, purpose } => {
-                super::attempt::make(&shared, key.clone(), *purpose).await
+            Self::Attempt { key, purpose, run } => {
+                super::attempt::make(&shared, key.clone(), *purpose, run).await
             }
             Self::Attend { repo } => match shared.post.attend().await {
                 Ok(attended) => Input::Attended {
@@ -75,9 +87,12 @@ impl Duty {
                 },
                 Err(problem) => failed(&self, problem),
             },
-            Self::MergeTurn { repo } => Input::MergeTurnEnded {
-                repo: repo.clone(),
-                more: false,
+            Self::MergeTurn { repo } => match shared.post.merge_turn().await {
+                Ok(more) => Input::MergeTurnEnded {
+                    repo: repo.clone(),
+                    more,
+                },
+                Err(problem) => failed(&self, problem),
             },
         }
     }

@@ -9,6 +9,7 @@ mod attend;
 mod duty;
 mod look;
 mod settings;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use timmy_core::EventKind;
 use timmy_core::EventSink;
 use timmy_core::Problem;
 use timmy_core::RepoName;
+use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_store::EventLog;
 use tokio::sync::mpsc;
@@ -47,6 +49,9 @@ use look::Post;
 
 /// Between two tries to say what could not be recorded.
 const SAY_AGAIN: Duration = Duration::from_secs(5);
+
+/// Between two looks at the room on the disk while attempts run.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(30);
 
 /// A repository's part in the loop, as the program builds it from the configuration.
 pub type Sprints = BTreeMap<RepoName, Arc<Sprint>>;
@@ -97,6 +102,12 @@ impl Handle {
     }
 }
 
+/// Stops a running attempt.
+struct Stopper {
+    sender: watch::Sender<Option<Outcome>>,
+    run: RunId,
+}
+
 /// A loop over some repositories.
 pub struct Shell {
     night: Night,
@@ -110,7 +121,11 @@ pub struct Shell {
     inbox: mpsc::UnboundedReceiver<Message>,
     tasks: JoinSet<Input>,
     duties: HashMap<Id, Duty>,
-    stops: BTreeMap<IssueKey, watch::Sender<Option<Outcome>>>,
+    stops: BTreeMap<IssueKey, Stopper>,
+    /// When directories are tidied and the disk is looked at again, on the loop's clock.
+    next_tidy: Duration,
+    next_room: Duration,
+    tidy_every: Duration,
     /// What could not be recorded yet, oldest first.
     unsaid: VecDeque<EventKind>,
 }
@@ -127,6 +142,7 @@ impl Shell {
     ) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
         let posts = sprints.into_iter();
+        let tidy_every = settings.full;
         Self {
             slots: settings.slots,
             silence: settings.stall,
@@ -142,6 +158,9 @@ impl Shell {
             tasks: JoinSet::new(),
             duties: HashMap::new(),
             stops: BTreeMap::new(),
+            next_tidy: Duration::ZERO,
+            next_room: Duration::ZERO,
+            tidy_every,
             unsaid: VecDeque::new(),
         }
     }
@@ -186,13 +205,16 @@ impl Shell {
                 Action::Finish { reason: why } => reason = Some(why),
                 Action::Cancel { key, outcome } => {
                     if let Some(stop) = self.stops.get(&key) {
-                        stop.send_replace(Some(outcome));
+                        stop.sender.send_replace(Some(outcome));
                     }
                 }
                 Action::List { repo, extent } => self.dispatch(Duty::List { repo, extent }),
                 Action::Attend { repo } => self.dispatch(Duty::Attend { repo }),
                 Action::MergeTurn { repo } => self.dispatch(Duty::MergeTurn { repo }),
-                Action::Start { key, purpose } => self.dispatch(Duty::Attempt { key, purpose }),
+                Action::Start { key, purpose } => {
+                    let run = RunId::generate();
+                    self.dispatch(Duty::Attempt { key, purpose, run });
+                }
             }
         }
         reason
@@ -206,8 +228,12 @@ impl Shell {
             return;
         };
         let (sender, stop) = watch::channel(None);
-        if let Duty::Attempt { key, .. } = &duty {
-            self.stops.insert(key.clone(), sender);
+        if let Duty::Attempt { key, run, .. } = &duty {
+            let stopper = Stopper {
+                sender,
+                run: run.clone(),
+            };
+            self.stops.insert(key.clone(), stopper);
         }
         let shared = duty::Shared {
             post,
@@ -237,8 +263,28 @@ impl Shell {
             }
             () = tokio::time::sleep(wait) => {
                 self.say_what_was_not_said().await;
+                self.look_after_the_host();
                 Input::Tick
             }
+        }
+    }
+
+    /// Tidies and looks for room when it is time, beside the loop.
+    fn look_after_the_host(&mut self) {
+        let now = self.clock.monotonic();
+        if self.next_tidy <= now {
+            self.next_tidy = now + self.tidy_every;
+            let posts = self.posts.values().map(Arc::clone).collect();
+            let quota = Arc::clone(&self.quota);
+            self.tasks
+                .spawn(upkeep::tidy(posts, self.log.clone(), quota));
+        }
+        if self.next_room <= now && !self.stops.is_empty() {
+            self.next_room = now + LOOK_FOR_ROOM;
+            let runs = self.stops.iter();
+            let runs = runs.map(|(key, stop)| (stop.run.clone(), key.clone()));
+            let quota = Arc::clone(&self.quota);
+            self.tasks.spawn(upkeep::watch_room(quota, runs.collect()));
         }
     }
 
@@ -246,13 +292,18 @@ impl Shell {
         let now = self.clock.monotonic();
         let next = self.night.state().next_wake();
         let wait = next.map_or(Duration::MAX, |next| next.saturating_sub(now));
-        // A task of the runtime cannot sleep for ever; an hour early does no harm.
-        let longest = if self.unsaid.is_empty() {
-            Duration::from_secs(3_600)
+        let wait = wait.min(self.next_tidy.saturating_sub(now));
+        let room = self.next_room.saturating_sub(now);
+        let wait = if self.stops.is_empty() {
+            wait
         } else {
-            SAY_AGAIN
+            wait.min(room)
         };
-        wait.min(longest)
+        if self.unsaid.is_empty() {
+            wait
+        } else {
+            wait.min(SAY_AGAIN)
+        }
     }
 
     fn set_up(&mut self, setup: Setup) {

@@ -23,6 +23,9 @@ use timmy_store::EventLog;
 use super::desk::Desk;
 use crate::error::SprintError;
 
+/// What hosts that share the database take from its queue before they ask the forge.
+const TOPIC: &str = "attempt";
+
 /// A claim that renews itself until it is released or lost.
 pub(crate) struct Hold {
     kept: KeptClaim,
@@ -63,6 +66,38 @@ impl Desk {
             Acquired::Held(holder) => Taken::Held(describe(&holder)),
             Acquired::Lapsed(lapsed) => Taken::Held(describe(&lapsed.holder)),
         })
+    }
+
+    /// Takes an issue among the hosts that share the database, before the forge is asked. False when
+    /// another one has it. Spares a push that would be lost; the claim on the forge decides.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn reserve_issue(&self, issue: IssueNumber) -> Result<bool, SprintError> {
+        let queue = self.store.queue(Arc::clone(&self.clock)).await?;
+        let (key, holder) = (self.key(issue), &self.identity.machine);
+        let lease = Duration::from_secs(self.settings.claim_ttl_s);
+        Ok(queue.lease(TOPIC, &key, holder, lease).await?)
+    }
+
+    /// Gives back what [`Self::reserve_issue`] took.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn free_issue(&self, issue: IssueNumber) -> Result<(), SprintError> {
+        let queue = self.store.queue(Arc::clone(&self.clock)).await?;
+        let key = self.key(issue);
+        queue.done(TOPIC, &key, &self.identity.machine).await?;
+        Ok(())
+    }
+
+    fn key(&self, issue: IssueNumber) -> String {
+        let repo = self.repo.clone();
+        timmy_core::IssueName {
+            repo,
+            number: issue,
+        }
+        .to_string()
     }
 
     /// Who holds an issue, as a sentence; nothing when a sprint could take it.

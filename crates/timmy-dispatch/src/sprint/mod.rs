@@ -5,6 +5,7 @@ mod attempt;
 mod consider;
 mod desk;
 mod diary;
+mod energy;
 mod finish;
 mod hold;
 mod inherit;
@@ -15,6 +16,8 @@ mod recover;
 mod verify;
 mod won;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -31,12 +34,15 @@ use timmy_sandbox::Policy;
 use timmy_sandbox::Sandbox;
 use timmy_store::runs::PullRequestLink;
 use timmy_store::runs::RunSummary;
+use timmy_telemetry::energy::Meter;
+use timmy_telemetry::energy::POWERCAP;
 use tokio::sync::watch;
 
 use crate::attempt::Attempt;
 use crate::attempt::Step;
 use crate::error::SprintError;
 use crate::follow_up::FollowUpSettings;
+use crate::merge_queue::MergeQueueSettings;
 use crate::policy::PublishSettings;
 use crate::selection::SelectionSettings;
 use crate::workspace::WorkspaceSettings;
@@ -76,6 +82,10 @@ pub struct Settings {
     pub workspace: WorkspaceSettings,
     /// What becomes of own pull requests.
     pub follow_up: FollowUpSettings,
+    /// What is merged together.
+    pub merge_queue: MergeQueueSettings,
+    /// What the machines of providers take from the socket, in watts, by provider.
+    pub watts: BTreeMap<String, u32>,
     /// Providers and models in the order in which they are asked: part of every fingerprint.
     pub models: String,
 }
@@ -249,6 +259,7 @@ impl Sprint {
         let run = diary.run;
         let place = RunPlace::make(&self.desk.root, run)?;
         let begun = self.desk.clock.monotonic();
+        let meter = Meter::start(Path::new(POWERCAP));
         self.begin(diary, chosen, hold).await?;
         let work = Box::pin(self.until_done(diary, chosen, hold, &place));
         let ended = tokio::select! {
@@ -261,6 +272,9 @@ impl Sprint {
             Err(error) => self.failed(diary, error).await?,
         };
         Box::pin(self.leave(diary, chosen, &place)).await?;
+        if let Some(used) = self.desk.energy(run, meter).await? {
+            diary.record(used).await?;
+        }
         let duration = self.desk.clock.monotonic().saturating_sub(begun);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let ended = EventKind::RunEnded {

@@ -149,7 +149,8 @@ impl Desk {
         let own = match workflow::read_project(bare, base, configured).await {
             Ok(project) => {
                 let (file, text) = project.instructions.unwrap_or_default();
-                format!("{}\n{file}\n{text}", project.check)
+                let workflow = project.workflow.sha256;
+                format!("{}\n{file}\n{text}\n{workflow}", project.check)
             }
             Err(WorkflowError::Git(error)) => return Err(error.into()),
             // The attempt will say so; mending the file changes the fingerprint.

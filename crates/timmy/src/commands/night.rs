@@ -17,6 +17,9 @@ use timmy_dispatch::night::Until;
 use timmy_dispatch::shell::Handle;
 use timmy_dispatch::shell::Shell;
 use timmy_dispatch::workspace::Quota;
+use timmy_forge::webhook;
+use timmy_forge::webhook::Listening;
+use timmy_forge::webhook::Subscription;
 use timmy_store::EventLog;
 use timmy_store::Store;
 use tokio::signal::unix::SignalKind;
@@ -34,6 +37,8 @@ use crate::output::Form;
 
 /// How often the configuration is looked at.
 const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
+/// The least time between two lists because of deliveries: times on a forge are whole seconds.
+const BETWEEN_WAKES: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
     let panes = match arguments.panes.tmux {
@@ -93,9 +98,15 @@ async fn work(host: &Host, arguments: &LoopArguments) -> Ended {
         log: &log,
     };
     let handle = shell.handle();
+    let wakes = wakes(host).await?;
     let reason = tokio::select! {
         reason = shell.run() => reason?,
         problem = signals(&handle) => return Err(problem),
+        () = wake(wakes, &handle) => {
+            let what = "the receiver of deliveries ended";
+            let problem = Problem::new(Code::new(920), ExitStatus::Internal, what);
+            return Err(problem.fix("report this as a defect of timmy"));
+        }
         problem = watch.settings(&handle) => return Err(problem),
     };
     match host.form {
@@ -127,6 +138,40 @@ fn settings(host: &Host, arguments: &LoopArguments) -> Result<Settings, Problem>
     let mut settings = config.night.core(selection, login, repositories, until);
     settings.slots = arguments.slots.unwrap_or(settings.slots);
     Ok(settings)
+}
+
+/// Listens for the forge's deliveries, where a secret is configured.
+async fn wakes(host: &Host) -> Result<Option<Listening>, Problem> {
+    let config = host.config()?;
+    let Some(reference) = &config.webhook.secret else {
+        return Ok(None);
+    };
+    let secret = reference
+        .resolve()
+        .map_err(|reason| incomplete("webhook.secret", reason))?;
+    let subscription = Subscription {
+        secret,
+        login: config.forge.user.clone(),
+        repositories: config.forge.repositories.clone(),
+        interval: BETWEEN_WAKES,
+    };
+    let listening = webhook::listen(config.webhook.listen, subscription).await;
+    let listening = listening.map_err(|error| error.problem())?;
+    output::talk(&format!(
+        "deliveries of the forge are taken at {}/webhook",
+        listening.server.url()
+    ));
+    Ok(Some(listening))
+}
+
+/// Wakes the loop for every delivery. Never ends while somebody listens, or when nobody does.
+async fn wake(listening: Option<Listening>, handle: &Handle) {
+    let Some(mut listening) = listening else {
+        return std::future::pending().await;
+    };
+    while let Some(repo) = listening.wakes.recv().await {
+        handle.wake(repo);
+    }
 }
 
 /// Tells the loop to end: an interrupt drains it, a second one or a termination stops it.
