@@ -34,6 +34,8 @@ use crate::host::Host;
 use crate::host::incomplete;
 use crate::output;
 use crate::output::Form;
+use crate::tmux::Session;
+use crate::tmux::Tmux;
 
 /// How often the configuration is looked at.
 const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
@@ -41,30 +43,10 @@ const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
 const BETWEEN_WAKES: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
-    let panes = match arguments.panes.tmux {
+    let tmux = match arguments.panes.tmux {
         None => None,
-        Some(number) => {
-            // Before panes are opened on a loop that cannot begin.
-            settings(host, arguments)?;
-            Some(panes::open(host, number).await?)
-        }
+        Some(number) => Some((Tmux::find().await?, number)),
     };
-    let kept = arguments.panes.keep_panes;
-    if let Some(session) = &panes {
-        output::talk(&format!("to watch: {}", session.attach()));
-        if kept {
-            output::talk(&format!("to end the panes: {}", session.end()));
-        }
-    }
-    let ended = work(host, arguments).await;
-    if let Some(session) = panes.filter(|_| !kept) {
-        session.close().await;
-    }
-    ended
-}
-
-/// The loop itself, which no pane has a part in.
-async fn work(host: &Host, arguments: &LoopArguments) -> Ended {
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
     let log = store.log(Arc::clone(&host.clock));
@@ -99,21 +81,47 @@ async fn work(host: &Host, arguments: &LoopArguments) -> Ended {
     };
     let handle = shell.handle();
     let wakes = wakes(host).await?;
-    let reason = tokio::select! {
-        reason = shell.run() => reason?,
-        problem = signals(&handle) => return Err(problem),
+    let panes = match tmux {
+        None => None,
+        Some((tmux, number)) => Some(panes_of(host, arguments, &tmux, number).await?),
+    };
+    let ended = tokio::select! {
+        reason = shell.run() => reason,
+        problem = signals(&handle) => Err(problem),
         () = wake(wakes, &handle) => {
             let what = "the receiver of deliveries ended";
             let problem = Problem::new(Code::new(920), ExitStatus::Internal, what);
-            return Err(problem.fix("report this as a defect of timmy"));
+            Err(problem.fix("report this as a defect of timmy"))
         }
-        problem = watch.settings(&handle) => return Err(problem),
+        problem = watch.settings(&handle) => Err(problem),
     };
+    if let Some(session) = panes.filter(|_| !arguments.panes.keep_panes) {
+        session.close().await;
+    }
+    tell_end(host, &ended?)
+}
+
+fn tell_end(host: &Host, reason: &str) -> Ended {
     match host.form {
         Form::Human => output::line(&format!("the loop ended: {reason}"))?,
         Form::Json => output::json(&json!({ "ended": reason }))?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Opens panes, which have no part in the loop, and says how to see them.
+async fn panes_of(
+    host: &Host,
+    arguments: &LoopArguments,
+    tmux: &Tmux,
+    number: u32,
+) -> Result<Session, Problem> {
+    let session = panes::open(host, tmux, number).await?;
+    output::talk(&format!("to watch: {}", session.attach()));
+    if arguments.panes.keep_panes {
+        output::talk(&format!("to end the panes: {}", session.end()));
+    }
+    Ok(session)
 }
 
 /// What the core is told, from configuration and command line.

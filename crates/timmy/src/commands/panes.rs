@@ -15,7 +15,10 @@ use crate::tmux::Tmux;
 use crate::tmux::Views;
 
 pub(super) async fn run(host: &Host, arguments: &PanesArguments) -> Ended {
-    let session = open(host, arguments.number).await?;
+    let tmux = Tmux::find().await?;
+    // A view that cannot read the log would only show that in every pane.
+    drop(host.log().await?);
+    let session = open(host, &tmux, arguments.number).await?;
     match host.form {
         Form::Human => output::line(&format!(
             "{}\nto end it: {}",
@@ -32,10 +35,7 @@ pub(super) async fn run(host: &Host, arguments: &PanesArguments) -> Ended {
 }
 
 /// Opens a session with a pane for each of the first slots.
-pub(super) async fn open(host: &Host, number: u32) -> Result<Session, Problem> {
-    let tmux = Tmux::find().await?;
-    // A view that cannot read the log would only show that in every pane.
-    drop(host.log().await?);
+pub(super) async fn open(host: &Host, tmux: &Tmux, number: u32) -> Result<Session, Problem> {
     let config = &host.loaded.path;
     let views = Views {
         program: program()?,

@@ -13,6 +13,7 @@ mod demo;
 mod edges;
 mod home;
 mod hosts;
+mod hurdles;
 mod kill;
 mod matrix;
 mod namespaces;

@@ -18,21 +18,26 @@ use tokio::process::Child;
 use tokio::process::ChildStdout;
 use tokio::process::Command;
 
+use crate::home::CHECK;
 use crate::home::Home;
 use crate::home::mending;
 use crate::home::provider;
+use crate::postgres::Database;
+use crate::postgres::log_at;
+use crate::served::NEEDED;
+use crate::served::Served;
 
 /// Far longer than anything takes here; whatever is not done by then never will be.
 const FOREVER: Duration = Duration::from_secs(120);
 
 /// A process whose lines are read as they come.
-struct Follower {
+pub(crate) struct Follower {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Follower {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
@@ -53,11 +58,11 @@ impl Follower {
         found.unwrap_or_else(|_| panic!("no {what}"))
     }
 
-    async fn until_says(&mut self, what: &str) -> String {
+    pub(crate) async fn until_says(&mut self, what: &str) -> String {
         self.until(what, |line| line.contains(what)).await
     }
 
-    async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.child.kill().await.unwrap();
     }
 }
@@ -166,8 +171,37 @@ async fn the_picture_is_drawn_again_when_something_happens() {
         .unwrap();
     view.until_says("\"phase\":\"working\"").await;
     model.release();
-    view.until_says("\"phase\":\"finishing\"").await;
     view.until_says("{\"running\":[]}").await;
+    well(sprint).await;
+    view.end().await;
+}
+
+#[tokio::test]
+async fn a_view_shows_what_runs_on_other_hosts() {
+    let (forge, database) = (Served::start().await, Database::create().await);
+    let model = gated().await;
+    let host = async || {
+        let home = Home::new();
+        forge.let_in(&home, &NEEDED).await;
+        let more = provider("generic", &model.base_url()) + &log_at(&home, &database.url());
+        forge.configure(&home, CHECK, &more);
+        home
+    };
+    let (worker, watcher) = (host().await, host().await);
+    let mut view = Follower::start(watcher.command(&["watch", "1"]));
+    let mut command = worker.command(&["sprint"]);
+    let sprint = command.stdout(Stdio::null()).spawn().unwrap();
+    until_working(&watcher).await;
+    view.until_says("── timmy/small#1 The state is broken")
+        .await;
+    let picture = watcher.json(&["watch", "--once"]).await.well().json();
+    assert_eq!(
+        json!("working"),
+        picture["running"][0]["phase"],
+        "{picture}"
+    );
+    model.release();
+    view.until_says("ended: pull request").await;
     well(sprint).await;
     view.end().await;
 }
