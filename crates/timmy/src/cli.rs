@@ -1,5 +1,8 @@
 //! The command line.
 
+mod views;
+mod workspace;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,6 +15,13 @@ use timmy_core::RepoName;
 use timmy_dispatch::simulation::Weather;
 use timmy_sandbox::Unsandboxed;
 use url::Url;
+
+pub(crate) use views::LoopPanes;
+pub(crate) use views::PanesArguments;
+pub(crate) use views::UnitsArguments;
+pub(crate) use views::WatchArguments;
+pub(crate) use workspace::NewWorkspaceArguments;
+pub(crate) use workspace::WorkspaceCommand;
 
 /// Issues in, tested pull requests out, on machines of your own.
 #[derive(Debug, Parser)]
@@ -138,6 +148,12 @@ pub(crate) enum Command {
     },
     /// Play nights in memory, with everything that can go wrong, and check what must always hold.
     Simulate(SimulateArguments),
+    /// Show what runs, as it happens.
+    Watch(WatchArguments),
+    /// Open a tmux session with panes that show what runs.
+    Panes(PanesArguments),
+    /// Print systemd units that start the night, with the paths of this installation.
+    Units(UnitsArguments),
     /// Print a completion script.
     Completions {
         /// For which shell.
@@ -252,6 +268,8 @@ pub(crate) struct LoopArguments {
     /// Begin nothing new after so many hours, and end when what runs is finished.
     #[arg(long, conflicts_with = "until_idle", value_parser = hours)]
     pub(crate) hours: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) panes: LoopPanes,
     #[command(flatten)]
     pub(crate) model: ModelArguments,
 }
@@ -399,74 +417,6 @@ pub(crate) enum ConfigCommand {
     Explain,
     /// The path of the configuration file.
     Path,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WorkspaceCommand {
-    /// Make a workspace: a clone with a branch of its own, a data directory, ports.
-    Init(NewWorkspaceArguments),
-    /// List the workspaces of this host.
-    List,
-    /// Print the variables for whoever works in one, for `eval`.
-    Env {
-        /// Its name.
-        name: String,
-    },
-    /// Back to the newest commit of the base branch, in a new clone.
-    Reset {
-        /// Its name.
-        name: String,
-        /// Also when something in it is nowhere else: it is kept in a bundle.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Make a new branch on the newest commit of the base branch, and check it out.
-    Branch {
-        /// The workspace's name.
-        name: String,
-        /// The branch.
-        branch: String,
-        /// The issue that the work is for.
-        #[arg(long, value_name = "N")]
-        issue: Option<IssueNumber>,
-    },
-    /// Remove a workspace in which nothing is left that is nowhere else.
-    Destroy {
-        /// Its name.
-        name: String,
-        /// With everything that is in it.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Make a workspace if there is none, run the repository's own set-up in it, then its check.
-    Bootstrap(NewWorkspaceArguments),
-    /// Tell where the work in one stands, with a prompt to go on.
-    Resume {
-        /// Its name.
-        name: String,
-        /// Print the prompt alone.
-        #[arg(long)]
-        prompt: bool,
-    },
-    /// Run the check of the newest base commit, and keep its build caches for later runs.
-    Warm(RepoArguments),
-    /// Remove what runs left behind, each thing on two facts.
-    Reap {
-        /// Only say what would be removed.
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct NewWorkspaceArguments {
-    /// Its name: up to 40 of a-z, 0-9, '.', '_' and '-'.
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) repo: RepoArguments,
-    /// The issue that the work is for.
-    #[arg(long, value_name = "N")]
-    pub(crate) issue: Option<IssueNumber>,
 }
 
 /// `owner/name#N`, or `#N` and `N` where only one repository is configured.

@@ -370,7 +370,14 @@ fn models(providers: &[ProviderSettings]) -> String {
 
 /// How this program starts itself inside the sandbox.
 pub(crate) fn helper() -> Result<Helper, Problem> {
-    let program = std::env::current_exe().map_err(|error| {
+    Ok(Helper {
+        argv: vec![program()?.into(), "sandbox-exec".into()],
+    })
+}
+
+/// This program's own file.
+pub(crate) fn program() -> Result<PathBuf, Problem> {
+    std::env::current_exe().map_err(|error| {
         Problem::new(
             timmy_core::Code::new(109),
             timmy_core::ExitStatus::Internal,
@@ -378,9 +385,6 @@ pub(crate) fn helper() -> Result<Helper, Problem> {
         )
         .at(error.to_string())
         .fix("start it by its full path, with /proc mounted")
-    })?;
-    Ok(Helper {
-        argv: vec![program.into(), "sandbox-exec".into()],
     })
 }
 
@@ -407,7 +411,7 @@ fn config_path(cli: &Cli) -> Result<PathBuf, Problem> {
     }
 }
 
-fn make_directory(path: &Path) -> Result<(), Problem> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), Problem> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -14,6 +14,7 @@ mod home;
 mod host;
 mod named_workflow;
 mod output;
+mod tmux;
 mod toolchains;
 
 use std::io;

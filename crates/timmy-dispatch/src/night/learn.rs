@@ -127,6 +127,15 @@ impl State {
         for repo in wanted {
             self.repositories.entry(repo.clone()).or_default();
         }
+        let left = |scope: &&Scope| {
+            scope
+                .repository()
+                .is_some_and(|repo| !wanted.contains(repo))
+        };
+        let left: Vec<Scope> = self.pauses.keys().filter(left).cloned().collect();
+        for scope in left {
+            self.resume(&scope);
+        }
         let gone = |key: &IssueKey| !wanted.contains(&key.repo);
         for (key, running) in &mut self.running {
             if gone(key) {

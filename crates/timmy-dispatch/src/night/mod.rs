@@ -28,6 +28,7 @@ mod action;
 mod backoff;
 mod brief;
 pub mod failure;
+mod idle;
 mod input;
 mod learn;
 pub mod overlap;
@@ -210,7 +211,7 @@ fn finished(state: &State, actions: &[Action]) -> Option<String> {
     }
     match state.settings.until {
         Until::Forever => None,
-        Until::Idle => state.is_idle().then(|| "there is nothing to do".to_owned()),
+        Until::Idle => state.idle(),
         Until::Time(end) => (state.now >= end).then(|| "its time is over".to_owned()),
     }
 }

@@ -444,29 +444,6 @@ impl State {
         self.stop.is_some() || self.finished || time_is_over
     }
 
-    /// Whether nothing is left that could start before something changes.
-    pub(super) fn is_idle(&self) -> bool {
-        let looked_at = |repository: &Repository| {
-            repository.listed
-                && !repository.listing
-                && !repository.attending
-                && !repository.merging
-                && !repository.merge_due
-                && repository.attend_due > self.now
-        };
-        let retries = self.timers.iter().any(|(_, key)| {
-            let hold = self.known.get(key).and_then(|known| known.hold.as_ref());
-            hold.is_some_and(|hold| hold.retry.is_some())
-        });
-        let nothing_waits = self.ready.is_empty() && self.answers.is_empty() && !retries;
-        let long = Duration::from_secs(60);
-        let mut pauses = self.pauses.values();
-        let held_back = pauses.any(|pause| pause.until.saturating_sub(self.now) > long);
-        self.running.is_empty()
-            && (held_back || nothing_waits)
-            && (held_back || self.repositories.values().all(looked_at))
-    }
-
     /// How long an attempt in a repository may be silent.
     pub(super) fn stall(&self, repo: &RepoName) -> Duration {
         let terms = self.repositories.get(repo).map(|known| &known.terms);

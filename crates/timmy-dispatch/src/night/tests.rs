@@ -358,6 +358,81 @@ fn input(deed: &Deed, running: &BTreeMap<u64, u32>, listing: bool) -> Option<Inp
     })
 }
 
+fn other_repo() -> RepoName {
+    "operator/other".parse().unwrap()
+}
+
+/// A loop over two repositories that ends when nothing is left, and whose first list has failed.
+fn half_blind() -> Night {
+    let settings = Settings {
+        repositories: vec![repo(), other_repo()],
+        until: Until::Idle,
+        ..settings()
+    };
+    let mut night = Night::new(settings);
+    night.handle(Duration::ZERO, &Input::Tick);
+    let failed = Input::ListFailed {
+        repo: other_repo(),
+        problem: Problem::new(Code::new(501), ExitStatus::NotFound, "it is not there"),
+        lasts: Some(100 * SECOND),
+    };
+    let actions = night.handle(SECOND, &failed);
+    assert!(!ends(&actions), "{actions:?}");
+    night
+}
+
+fn ends(actions: &[Action]) -> bool {
+    let end = |action: &Action| matches!(action, Action::Finish { .. });
+    actions.iter().any(end)
+}
+
+#[test]
+fn a_repository_that_is_held_back_ends_no_loop_over_others() {
+    let mut night = half_blind();
+    let actions = night.handle(2 * SECOND, &listed(vec![brief(1)]));
+    assert_eq!(vec![1], started(&actions));
+    night.handle(3 * SECOND, &Input::Began { key: key(1) });
+    night.handle(
+        3 * SECOND,
+        &Input::Attended {
+            repo: repo(),
+            attended: Attended::default(),
+        },
+    );
+    // Its retry is waited for, whatever is wrong with the other repository.
+    let actions = night.handle(4 * SECOND, &ended(1, Outcome::NoChange, 1));
+    assert!(!ends(&actions), "{actions:?}");
+    let actions = night.handle(15 * SECOND, &Input::Tick);
+    assert_eq!(vec![1], started(&actions));
+}
+
+#[test]
+fn a_loop_that_ends_says_what_was_held_back() {
+    let mut night = half_blind();
+    night.handle(2 * SECOND, &listed(Vec::new()));
+    let attended = Input::Attended {
+        repo: repo(),
+        attended: Attended::default(),
+    };
+    let actions = night.handle(3 * SECOND, &attended);
+    let reason = "what is left is held back (operator/other: it is not there)".to_owned();
+    assert!(actions.contains(&Action::Finish { reason }), "{actions:?}");
+}
+
+#[test]
+fn a_repository_that_is_not_wanted_any_more_holds_nothing_back() {
+    let mut night = half_blind();
+    let fewer = Settings {
+        until: Until::Idle,
+        ..settings()
+    };
+    let actions = night.handle(2 * SECOND, &Input::Configured(Box::new(fewer)));
+    let resumed = Action::Record(EventKind::DispatchResumed {
+        scope: other_repo().to_string(),
+    });
+    assert!(actions.contains(&resumed), "{actions:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

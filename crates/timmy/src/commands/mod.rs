@@ -10,6 +10,7 @@ mod forge;
 mod init;
 mod issues;
 mod night;
+mod panes;
 mod pulls;
 mod queue;
 mod report;
@@ -17,6 +18,8 @@ mod runs;
 mod simulate;
 mod sprint;
 mod telling;
+mod units;
+mod watch;
 mod work;
 mod workflow;
 mod workspace;
@@ -74,6 +77,9 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Simulate(arguments) => simulate::run(&host, arguments),
+        Command::Watch(arguments) => watch::run(&host, arguments).await,
+        Command::Panes(arguments) => panes::run(&host, arguments).await,
+        Command::Units(arguments) => units::run(&host, arguments),
         Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
             Ok(ExitStatus::Success)
         }

@@ -28,6 +28,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use super::Ended;
+use super::panes;
 use crate::cli::LoopArguments;
 use crate::config;
 use crate::config::Loaded;
@@ -37,6 +38,8 @@ use crate::host::incomplete;
 use crate::named_workflow::NamedWorkflow;
 use crate::output;
 use crate::output::Form;
+use crate::tmux::Session;
+use crate::tmux::Tmux;
 
 /// How often the configuration is looked at.
 const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
@@ -45,6 +48,10 @@ const BETWEEN_WAKES: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
     let host = &with_workflow(host, host.loaded.clone(), arguments)?;
+    let tmux = match arguments.panes.tmux {
+        None => None,
+        Some(number) => Some((Tmux::find().await?, number)),
+    };
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
     let log = store.log(Arc::clone(&host.clock));
@@ -79,16 +86,27 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
     };
     let handle = shell.handle();
     let wakes = wakes(host).await?;
-    let reason = tokio::select! {
-        reason = shell.run() => reason?,
-        problem = signals(&handle) => return Err(problem),
+    let panes = match tmux {
+        None => None,
+        Some((tmux, number)) => Some(panes_of(host, arguments, &tmux, number).await?),
+    };
+    let ended = tokio::select! {
+        reason = shell.run() => reason,
+        problem = signals(&handle) => Err(problem),
         () = wake(wakes, &handle) => {
             let what = "the receiver of deliveries ended";
             let problem = Problem::new(Code::new(920), ExitStatus::Internal, what);
-            return Err(problem.fix("report this as a defect of timmy"));
+            Err(problem.fix("report this as a defect of timmy"))
         }
-        problem = watch.settings(&handle) => return Err(problem),
+        problem = watch.settings(&handle) => Err(problem),
     };
+    if let Some(session) = panes.filter(|_| !arguments.panes.keep_panes) {
+        session.close().await;
+    }
+    tell_end(host, &ended?)
+}
+
+fn tell_end(host: &Host, reason: &str) -> Ended {
     match host.form {
         Form::Human => output::line(&format!("the loop ended: {reason}"))?,
         Form::Json => output::json(&json!({ "ended": reason }))?,
@@ -111,6 +129,21 @@ fn with_workflow(host: &Host, loaded: Loaded, arguments: &LoopArguments) -> Resu
         None => Some(NamedWorkflow::read(None)?),
     };
     Ok(host.reconfigured(loaded, workflow))
+}
+
+/// Opens panes, which have no part in the loop, and says how to see them.
+async fn panes_of(
+    host: &Host,
+    arguments: &LoopArguments,
+    tmux: &Tmux,
+    number: u32,
+) -> Result<Session, Problem> {
+    let session = panes::open(host, tmux, number).await?;
+    output::talk(&format!("to watch: {}", session.attach()));
+    if arguments.panes.keep_panes {
+        output::talk(&format!("to end the panes: {}", session.end()));
+    }
+    Ok(session)
 }
 
 /// What the core is told, from configuration and command line.

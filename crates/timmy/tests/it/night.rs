@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::together::configured;
 
 /// How often an event of a type was recorded.
-async fn recorded(home: &Home, kind: &str) -> Vec<Value> {
+pub(crate) async fn recorded(home: &Home, kind: &str) -> Vec<Value> {
     let events = home.events().await.into_iter();
     events
         .filter(|event| event["type"] == json!(kind))
