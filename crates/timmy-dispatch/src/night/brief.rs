@@ -4,10 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::Serialize;
 use timmy_core::IssueNumber;
-use timmy_core::RepoName;
 use timmy_core::text;
 use timmy_forge::Issue;
 use timmy_forge::IssueState;
@@ -19,21 +16,6 @@ use crate::selection::Subject;
 
 /// The longest title that is remembered, in bytes.
 const TITLE_BYTES: usize = 200;
-
-/// An issue of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct IssueKey {
-    /// The repository.
-    pub repo: RepoName,
-    /// Its number.
-    pub number: IssueNumber,
-}
-
-impl std::fmt::Display for IssueKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}#{}", self.repo, self.number)
-    }
-}
 
 /// An issue without its text: a hundred thousand of them fit into memory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use timmy_core::Code;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_core::event::Outcome;
@@ -14,7 +15,6 @@ use super::action::Extent;
 use super::action::Purpose;
 use super::backoff;
 use super::brief::Brief;
-use super::brief::IssueKey;
 use super::failure;
 use super::failure::Fault;
 use super::input::Attended;
@@ -136,7 +136,7 @@ impl State {
         for scope in left {
             self.resume(&scope);
         }
-        let gone = |key: &IssueKey| !wanted.contains(&key.repo);
+        let gone = |key: &IssueName| !wanted.contains(&key.repo);
         for (key, running) in &mut self.running {
             if gone(key) {
                 running.unwanted = Some("its repository is not configured any more".to_owned());
@@ -158,7 +158,7 @@ impl State {
 
     /// Remembers an issue, with its hold, and makes it ready when nothing keeps it.
     fn note(&mut self, repo: RepoName, known: Known) {
-        let key = IssueKey {
+        let key = IssueName {
             repo,
             number: known.brief.number,
         };
@@ -185,7 +185,7 @@ impl State {
     }
 
     /// Forgets an issue, with everything that waits for it.
-    fn forget(&mut self, key: &IssueKey) -> Option<Known> {
+    fn forget(&mut self, key: &IssueName) -> Option<Known> {
         let known = self.known.remove(key)?;
         let rank = known.rank(&self.settings.selection);
         self.ready.remove(&(rank, key.clone()));
@@ -251,7 +251,7 @@ impl State {
     /// Judges every issue of a repository by its new terms.
     fn judge_again(&mut self, repo: &RepoName) {
         let keys = self.known.keys().filter(|key| key.repo == *repo);
-        let keys: Vec<IssueKey> = keys.cloned().collect();
+        let keys: Vec<IssueName> = keys.cloned().collect();
         for key in keys {
             let Some(known) = self.known.get(&key).cloned() else {
                 continue;
@@ -264,7 +264,7 @@ impl State {
 
     /// Brings one issue up to date. True when something about it changed.
     fn refresh(&mut self, repo: &RepoName, brief: &Brief) -> bool {
-        let key = IssueKey {
+        let key = IssueName {
             repo: repo.clone(),
             number: brief.number,
         };
@@ -307,14 +307,14 @@ impl State {
         let numbers: std::collections::BTreeSet<_> = listed.iter().map(|b| b.number).collect();
         let known = self.known.keys().chain(self.running.keys());
         let gone = known.filter(|key| key.repo == *repo && !numbers.contains(&key.number));
-        let gone: Vec<IssueKey> = gone.cloned().collect();
+        let gone: Vec<IssueName> = gone.cloned().collect();
         for key in gone {
             self.forget(&key);
             self.not_wanted(&key, "the issue is not open any more");
         }
     }
 
-    fn not_wanted(&mut self, key: &IssueKey, reason: &str) {
+    fn not_wanted(&mut self, key: &IssueName, reason: &str) {
         if let Some(running) = self.running.get_mut(key)
             && running.purpose == Purpose::Resolve
         {
@@ -335,13 +335,13 @@ impl State {
                 Some(Release::At(_)) | None => true,
             }
         });
-        let over: Vec<IssueKey> = over.cloned().collect();
+        let over: Vec<IssueName> = over.cloned().collect();
         for key in over {
             self.release(&key);
         }
     }
 
-    fn release(&mut self, key: &IssueKey) {
+    fn release(&mut self, key: &IssueName) {
         self.frozen.remove(key);
         let runs = self.running.contains_key(key);
         let Some(known) = self.known.get_mut(key) else {
@@ -354,7 +354,7 @@ impl State {
         }
     }
 
-    fn hold(&mut self, key: &IssueKey, hold: Hold) {
+    fn hold(&mut self, key: &IssueName, hold: Hold) {
         let Some(known) = self.forget(key) else {
             return;
         };
@@ -381,7 +381,7 @@ impl State {
         self.pause(Scope::Repository(repo.clone()), problem, wait);
     }
 
-    fn declined(&mut self, key: &IssueKey, declined: &Declined) {
+    fn declined(&mut self, key: &IssueName, declined: &Declined) {
         self.running.remove(key);
         self.end_trials(key);
         let release = match declined.recheck {
@@ -399,7 +399,7 @@ impl State {
         self.hold(key, hold);
     }
 
-    fn ended(&mut self, key: &IssueKey, ended: &Ended) {
+    fn ended(&mut self, key: &IssueName, ended: &Ended) {
         let ran = self.running.remove(key);
         let answered_feedback = ran.is_some_and(|running| running.purpose != Purpose::Resolve);
         if answered_feedback && let Some(repository) = self.repositories.get_mut(&key.repo) {
@@ -458,7 +458,7 @@ impl State {
     }
 
     /// An attempt that the agent or the issue is to blame for.
-    fn failed(&mut self, key: &IssueKey, ended: &Ended) {
+    fn failed(&mut self, key: &IssueName, ended: &Ended) {
         if let Some(mut known) = self.forget(key) {
             known.failures += 1;
             self.note(key.repo.clone(), known);
@@ -504,7 +504,7 @@ impl State {
         self.retry(key, failures + 1, self.now + wait, &reason);
     }
 
-    fn retry(&mut self, key: &IssueKey, attempt: u32, due: Duration, reason: &str) {
+    fn retry(&mut self, key: &IssueName, attempt: u32, due: Duration, reason: &str) {
         let hold = Hold {
             reason: reason.to_owned(),
             release: Release::At(due),
@@ -524,7 +524,7 @@ impl State {
         repository.merge_due = attended.queued;
         self.answers.retain(|key, _| key.repo != *repo);
         for (issue, pull) in &attended.answers {
-            let key = IssueKey {
+            let key = IssueName {
                 repo: repo.clone(),
                 number: *issue,
             };

@@ -46,7 +46,6 @@ pub use action::Action;
 pub use action::Extent;
 pub use action::Purpose;
 pub use brief::Brief;
-pub use brief::IssueKey;
 pub use brief::Rank;
 pub use input::Attended;
 pub use input::Declined;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use timmy_core::IssueName;
 use timmy_core::RepoName;
 
-use super::brief::IssueKey;
 use super::overlap;
 use super::state::Scope;
 use super::state::State;
@@ -42,7 +42,7 @@ pub(super) struct Room {
     left: u32,
     per_repository: BTreeMap<RepoName, u32>,
     per_state: BTreeMap<String, u32>,
-    files: Vec<(IssueKey, BTreeSet<String>)>,
+    files: Vec<(IssueName, BTreeSet<String>)>,
 }
 
 impl Room {
@@ -50,14 +50,14 @@ impl Room {
         self.left == 0
     }
 
-    fn count(&mut self, key: &IssueKey, state: &str, files: BTreeSet<String>) {
+    fn count(&mut self, key: &IssueName, state: &str, files: BTreeSet<String>) {
         *self.per_repository.entry(key.repo.clone()).or_default() += 1;
         *self.per_state.entry(state.to_owned()).or_default() += 1;
         self.files.push((key.clone(), files));
     }
 
     /// Takes a place for an issue, if there is one for it.
-    pub(super) fn take(&mut self, state: &State, key: &IssueKey) -> bool {
+    pub(super) fn take(&mut self, state: &State, key: &IssueName) -> bool {
         if self.left == 0 || self.obstacle(state, key).is_some() {
             return false;
         }
@@ -67,7 +67,7 @@ impl Room {
     }
 
     /// What keeps an issue from starting now, as a sentence.
-    pub(super) fn obstacle(&mut self, state: &State, key: &IssueKey) -> Option<String> {
+    pub(super) fn obstacle(&mut self, state: &State, key: &IssueName) -> Option<String> {
         let settings = &state.settings;
         let here = self.per_repository.get(&key.repo).copied().unwrap_or(0);
         let terms = &state.repositories.get(&key.repo)?.terms;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::Problem;
@@ -14,7 +15,6 @@ use timmy_core::RepoName;
 use super::action::Action;
 use super::action::Purpose;
 use super::brief::Brief;
-use super::brief::IssueKey;
 use super::brief::Rank;
 use super::input::Stop;
 use super::settings::Settings;
@@ -31,16 +31,16 @@ pub struct State {
     pub(super) now: Duration,
     pub(super) settings: Settings,
     pub(super) repositories: BTreeMap<RepoName, Repository>,
-    pub(super) known: BTreeMap<IssueKey, Known>,
+    pub(super) known: BTreeMap<IssueName, Known>,
     /// What could start, in the order of work.
-    pub(super) ready: BTreeSet<(Rank, IssueKey)>,
+    pub(super) ready: BTreeSet<(Rank, IssueName)>,
     /// Holds that end at a time.
-    pub(super) timers: BTreeSet<(Duration, IssueKey)>,
+    pub(super) timers: BTreeSet<(Duration, IssueName)>,
     /// Holds that end with a change.
-    pub(super) frozen: BTreeSet<IssueKey>,
+    pub(super) frozen: BTreeSet<IssueName>,
     /// Issues whose own pull request has feedback, and that pull request.
-    pub(super) answers: BTreeMap<IssueKey, IssueNumber>,
-    pub(super) running: BTreeMap<IssueKey, Running>,
+    pub(super) answers: BTreeMap<IssueName, IssueNumber>,
+    pub(super) running: BTreeMap<IssueName, Running>,
     pub(super) pauses: BTreeMap<Scope, Pause>,
     pub(super) stop: Option<Stop>,
     pub(super) finished: bool,
@@ -196,7 +196,7 @@ pub struct Pause {
     /// Until when nothing starts.
     pub until: Duration,
     pub(super) step: u32,
-    pub(super) trial: Option<IssueKey>,
+    pub(super) trial: Option<IssueName>,
 }
 
 /// The claim states of the Symphony specification (section 7.1).
@@ -241,7 +241,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The issue.
-    pub issue: IssueKey,
+    pub issue: IssueName,
     /// The number of the attempt that waits; none while one runs.
     pub attempt: Option<u32>,
     /// Since when it runs, or when it is tried again, in seconds of the loop's clock.
@@ -273,7 +273,7 @@ impl State {
 
     /// Where an issue stands, in the terms of the Symphony specification.
     #[must_use]
-    pub fn claim_state(&self, key: &IssueKey) -> ClaimState {
+    pub fn claim_state(&self, key: &IssueName) -> ClaimState {
         if let Some(running) = self.running.get(key) {
             return match running.stage {
                 Stage::Starting | Stage::Stopping => ClaimState::Claimed,
@@ -305,7 +305,7 @@ impl State {
 
     /// Why an issue runs, waits or is left out, as a sentence.
     #[must_use]
-    pub fn standing(&self, key: &IssueKey) -> String {
+    pub fn standing(&self, key: &IssueName) -> String {
         match self.claim_state(key) {
             ClaimState::Claimed => "its claim is being won or given back".to_owned(),
             ClaimState::Running => "an attempt runs".to_owned(),
@@ -314,7 +314,7 @@ impl State {
         }
     }
 
-    fn waits_for(&self, key: &IssueKey) -> String {
+    fn waits_for(&self, key: &IssueName) -> String {
         let pause = self.pauses.iter().find(|(scope, _)| match scope {
             Scope::Repository(repo) | Scope::Workflow(repo) => *repo == key.repo,
             _ => true,
@@ -409,7 +409,7 @@ impl State {
     }
 
     /// The issues that are known to be open.
-    pub fn issues(&self) -> impl Iterator<Item = &IssueKey> {
+    pub fn issues(&self) -> impl Iterator<Item = &IssueName> {
         self.known.keys()
     }
 
@@ -423,7 +423,7 @@ impl State {
         })
     }
 
-    pub(super) fn may_start(&self, key: &IssueKey) -> bool {
+    pub(super) fn may_start(&self, key: &IssueName) -> bool {
         let held_back = [
             Scope::Repository(key.repo.clone()),
             Scope::Workflow(key.repo.clone()),
@@ -451,14 +451,14 @@ impl State {
         own.unwrap_or(self.settings.stall)
     }
 
-    pub(super) fn state_of(&self, key: &IssueKey) -> String {
+    pub(super) fn state_of(&self, key: &IssueName) -> String {
         match self.known.get(key).map(|known| known.brief.state) {
             Some(timmy_forge::IssueState::Closed) => "closed".to_owned(),
             Some(timmy_forge::IssueState::Open) | None => "open".to_owned(),
         }
     }
 
-    pub(super) fn files_of(&self, key: &IssueKey) -> BTreeSet<String> {
+    pub(super) fn files_of(&self, key: &IssueName) -> BTreeSet<String> {
         let known = self.known.get(key);
         known.map(|k| k.brief.files.clone()).unwrap_or_default()
     }
@@ -494,7 +494,7 @@ impl State {
         }
     }
 
-    fn begin(&mut self, key: &IssueKey, purpose: Purpose) {
+    fn begin(&mut self, key: &IssueName, purpose: Purpose) {
         let running = Running {
             stage: Stage::Starting,
             purpose,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use timmy_core::Code;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_forge::IssueState;
@@ -18,8 +19,8 @@ pub(super) fn repo() -> RepoName {
     "operator/project".parse().unwrap()
 }
 
-pub(super) fn key(number: u64) -> IssueKey {
-    IssueKey {
+pub(super) fn key(number: u64) -> IssueName {
+    IssueName {
         repo: repo(),
         number,
     }

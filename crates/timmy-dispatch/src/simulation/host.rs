@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use timmy_core::Code;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::Problem;
@@ -37,7 +38,6 @@ use super::world::word;
 use crate::night;
 use crate::night::Action;
 use crate::night::Input;
-use crate::night::IssueKey;
 use crate::night::Night;
 use crate::night::Scope;
 use crate::night::Stop;
@@ -81,7 +81,7 @@ pub(crate) struct Process {
     pub(crate) line: Rc<Line>,
     pub(crate) claims: Rc<Claims>,
     pub(crate) night: RefCell<Night>,
-    pub(crate) cancels: RefCell<BTreeMap<IssueKey, Signal<Outcome>>>,
+    pub(crate) cancels: RefCell<BTreeMap<IssueName, Signal<Outcome>>>,
     pub(crate) random: RefCell<Random>,
     /// What was listed last: the newest change that was seen, by the forge's clock.
     pub(crate) listed_to: Cell<Option<Timestamp>>,

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use timmy_core::Event;
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::RunId;
@@ -15,7 +16,6 @@ use timmy_core::event::SCHEMA_VERSION;
 use timmy_core::money::MicroUsd;
 
 use crate::attempt::Attempt;
-use crate::night::IssueKey;
 use crate::night::failure;
 use crate::night::failure::Fault;
 
@@ -24,7 +24,7 @@ use crate::night::failure::Fault;
 pub(crate) struct Log {
     events: Vec<Event>,
     runs: BTreeMap<RunId, Run>,
-    of_issue: BTreeMap<IssueKey, Vec<RunId>>,
+    of_issue: BTreeMap<IssueName, Vec<RunId>>,
     pushed: BTreeSet<ObjectName>,
     /// Pull requests of which the end was recorded.
     decided: BTreeSet<IssueNumber>,
@@ -37,7 +37,7 @@ pub(crate) struct Log {
 /// A run, as the log tells of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
-    pub(crate) key: IssueKey,
+    pub(crate) key: IssueName,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) answers: Option<IssueNumber>,
     pub(crate) attempt: Attempt,
@@ -84,7 +84,7 @@ impl Log {
             ..
         } = kind
         {
-            let key = IssueKey {
+            let key = IssueName {
                 repo: repo.clone(),
                 number: *issue,
             };
@@ -124,13 +124,13 @@ impl Log {
     }
 
     /// The runs on an issue, oldest first.
-    pub(crate) fn runs_on(&self, key: &IssueKey) -> impl Iterator<Item = &Run> {
+    pub(crate) fn runs_on(&self, key: &IssueName) -> impl Iterator<Item = &Run> {
         let runs = self.of_issue.get(key).into_iter().flatten();
         runs.filter_map(|run| self.runs.get(run))
     }
 
     /// Attempts at an issue that failed from these beginnings.
-    pub(crate) fn failed_attempts(&self, key: &IssueKey, from: &Fingerprint) -> u32 {
+    pub(crate) fn failed_attempts(&self, key: &IssueName, from: &Fingerprint) -> u32 {
         let failed = self.runs_on(key).filter(|run| {
             let fault = run.outcome.as_ref().map(failure::fault);
             fault == Some(Fault::Agent) && run.fingerprint.as_ref() == Some(from)

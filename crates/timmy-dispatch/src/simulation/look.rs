@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use timmy_core::Coded;
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::event::Feedback;
@@ -25,7 +26,6 @@ use crate::night::Attended;
 use crate::night::Brief;
 use crate::night::Extent;
 use crate::night::Input;
-use crate::night::IssueKey;
 use crate::night::Listing;
 
 /// Lists the issues of the repository and tells the core.
@@ -121,7 +121,7 @@ pub(crate) async fn attend(process: &Rc<Process>) {
 
 async fn look(process: &Process) -> Result<Attended, timmy_core::Problem> {
     let repo = &process.world.repo;
-    let own: Vec<(IssueKey, IssueNumber)> = {
+    let own: Vec<(IssueName, IssueNumber)> = {
         let log = process.host.log.borrow();
         let pulls = log
             .runs()
@@ -159,7 +159,7 @@ async fn look(process: &Process) -> Result<Attended, timmy_core::Problem> {
 
 async fn note(
     process: &Process,
-    key: &IssueKey,
+    key: &IssueName,
     pull: &PullRequest,
     said: &[Feedback],
     attended: &mut Attended,
@@ -204,7 +204,7 @@ async fn note(
 }
 
 /// Merged work closes its issue.
-async fn close(process: &Process, key: &IssueKey) -> Result<(), timmy_core::Problem> {
+async fn close(process: &Process, key: &IssueName) -> Result<(), timmy_core::Problem> {
     let (repo, number) = (&key.repo, key.number);
     let issue = process.line.read(|forge| forge.issue(repo, number)).await;
     if issue.map_err(|error| error.problem())?.state == IssueState::Closed {

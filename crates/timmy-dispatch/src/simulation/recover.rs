@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use timmy_core::IssueName;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_forge::ForgeError;
@@ -21,11 +22,10 @@ use super::schedule::Mailbox;
 use super::schedule::Signal;
 use super::steps;
 use crate::attempt::Step;
-use crate::night::IssueKey;
 
 /// Closes every run of this host that has no end.
 pub(crate) async fn recover(process: &Rc<Process>) {
-    let dead: Vec<(RunId, IssueKey)> = {
+    let dead: Vec<(RunId, IssueName)> = {
         let log = process.host.log.borrow();
         let open = log.runs().filter(|(_, run)| run.outcome.is_none());
         let dead = open.filter(|(_, run)| run.life != process.life);
@@ -47,7 +47,7 @@ pub(crate) async fn recover(process: &Rc<Process>) {
 }
 
 /// Carries a dead run on as far as its log allows.
-async fn bury(process: &Rc<Process>, run: &RunId, key: &IssueKey) {
+async fn bury(process: &Rc<Process>, run: &RunId, key: &IssueName) {
     process.note(Some(key.number), "recovered", || run.short().to_owned());
     let ends = match steps::next(process, run, false) {
         Some((_, Step::End(outcome))) => Some(outcome),
@@ -80,7 +80,7 @@ async fn bury(process: &Rc<Process>, run: &RunId, key: &IssueKey) {
 }
 
 /// Takes the claim of a run that is over, only to give it back.
-async fn free(process: &Rc<Process>, run: &RunId, key: &IssueKey) {
+async fn free(process: &Rc<Process>, run: &RunId, key: &IssueName) {
     let reference = reference(key.number);
     let held = process
         .line
@@ -102,7 +102,7 @@ async fn free(process: &Rc<Process>, run: &RunId, key: &IssueKey) {
 
 /// Whether the issue is closed, a person decided about this attempt's pull request, or another
 /// attempt has one.
-async fn answered(process: &Process, run: &RunId, key: &IssueKey) -> Result<bool, ForgeError> {
+async fn answered(process: &Process, run: &RunId, key: &IssueName) -> Result<bool, ForgeError> {
     let (repo, number) = (&key.repo, key.number);
     let issue = process.line.read(|forge| forge.issue(repo, number)).await?;
     if issue.state == IssueState::Closed {

@@ -7,6 +7,7 @@ use timmy_core::Code;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::Problem;
@@ -38,7 +39,6 @@ use super::world::BOT;
 use crate::night::Declined;
 use crate::night::Ended;
 use crate::night::Input;
-use crate::night::IssueKey;
 use crate::night::Purpose;
 use crate::night::Recheck;
 use crate::night::failure;
@@ -86,7 +86,7 @@ struct Considered {
 /// Makes an attempt; what the core is told in the end.
 pub(crate) async fn attempt(
     process: &Rc<Process>,
-    key: &IssueKey,
+    key: &IssueName,
     purpose: Purpose,
     cancel: &Signal<Outcome>,
 ) -> Input {
@@ -114,7 +114,7 @@ pub(crate) async fn attempt(
 
 fn ended(
     process: &Process,
-    key: &IssueKey,
+    key: &IssueName,
     outcome: Outcome,
     fingerprint: Option<Fingerprint>,
 ) -> Input {
@@ -153,7 +153,7 @@ fn ended(
 /// Looks, claims, looks again, records the beginning.
 async fn begin(
     process: &Rc<Process>,
-    key: &IssueKey,
+    key: &IssueName,
     purpose: Purpose,
 ) -> Result<(Begun, Ground), Nothing> {
     let considered = consider(process, key, purpose).await?;
@@ -185,7 +185,7 @@ async fn begin(
 
 async fn record(
     process: &Rc<Process>,
-    key: &IssueKey,
+    key: &IssueName,
     purpose: Purpose,
     run: &RunId,
     considered: Considered,
@@ -262,7 +262,7 @@ async fn record(
 /// Finds out what the rules ask, and asks them.
 async fn consider(
     process: &Process,
-    key: &IssueKey,
+    key: &IssueName,
     purpose: Purpose,
 ) -> Result<Considered, Nothing> {
     let (repo, number) = (&key.repo, key.number);
@@ -324,7 +324,7 @@ async fn consider(
 }
 
 /// The pull requests of an issue, and the branch that the next attempt would push.
-pub(crate) async fn past(process: &Process, key: &IssueKey) -> Result<(Past, String), ForgeError> {
+pub(crate) async fn past(process: &Process, key: &IssueName) -> Result<(Past, String), ForgeError> {
     let (repo, number) = (&key.repo, key.number);
     let prefix = branch_ref(&format!("timmy/{number}-"));
     let branches = process
@@ -374,7 +374,7 @@ fn note(past: &mut Past, number: IssueNumber, state: PullState) {
 /// What an answer to feedback starts from: the branch as timmy left it.
 async fn answerable(
     process: &Process,
-    key: &IssueKey,
+    key: &IssueName,
     pull: IssueNumber,
 ) -> Result<Ground, Nothing> {
     let found = process

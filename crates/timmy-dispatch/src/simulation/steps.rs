@@ -8,6 +8,7 @@ use timmy_core::Code;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::Problem;
@@ -41,7 +42,6 @@ use super::work;
 use super::world::BOT;
 use crate::attempt::Step;
 use crate::night::Input;
-use crate::night::IssueKey;
 
 /// Why a run goes no further.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ pub(crate) async fn walk(
 }
 
 /// The next step, as the log says.
-pub(crate) fn next(process: &Process, run: &RunId, lives: bool) -> Option<(IssueKey, Step)> {
+pub(crate) fn next(process: &Process, run: &RunId, lives: bool) -> Option<(IssueName, Step)> {
     let log = process.host.log.borrow();
     let told = log.run(run)?;
     let drafts = process.world.plan.on_failed_check;
@@ -110,7 +110,7 @@ pub(crate) fn next(process: &Process, run: &RunId, lives: bool) -> Option<(Issue
 async fn check(
     process: &Process,
     run: &RunId,
-    key: &IssueKey,
+    key: &IssueName,
     commit: &ObjectName,
 ) -> Result<(), Stop> {
     // The check may be silent for as long as it may take.
@@ -146,7 +146,7 @@ async fn check(
 async fn push(
     process: &Process,
     run: &RunId,
-    key: &IssueKey,
+    key: &IssueName,
     hold: &Hold,
     commit: &ObjectName,
 ) -> Result<(), Stop> {
@@ -192,7 +192,7 @@ async fn push(
 }
 
 /// Opens the pull request, or brings the one up to date whose feedback was answered.
-async fn offer(process: &Process, run: &RunId, key: &IssueKey) -> Result<Option<Outcome>, Stop> {
+async fn offer(process: &Process, run: &RunId, key: &IssueName) -> Result<Option<Outcome>, Stop> {
     heard(process, key, process.world.plan.settings.stall);
     let (branch, draft, answers) = {
         let log = process.host.log.borrow();
@@ -232,7 +232,7 @@ async fn offer(process: &Process, run: &RunId, key: &IssueKey) -> Result<Option<
 
 async fn open(
     process: &Process,
-    key: &IssueKey,
+    key: &IssueName,
     branch: String,
     body: String,
     draft: bool,
@@ -270,7 +270,7 @@ async fn open(
 }
 
 /// At most one open pull request, and none after a person closed one.
-fn check_pulls(process: &Process, forge: &SimForge, key: &IssueKey, opened: &Opened) {
+fn check_pulls(process: &Process, forge: &SimForge, key: &IssueName, opened: &Opened) {
     let all = PullFilter {
         state: StateFilter::All,
         head: None,
@@ -298,7 +298,7 @@ fn check_pulls(process: &Process, forge: &SimForge, key: &IssueKey, opened: &Ope
 /// Brings the pull request up to date whose feedback was answered; none when it is not open.
 async fn refresh(
     process: &Process,
-    key: &IssueKey,
+    key: &IssueName,
     pull: IssueNumber,
     body: &str,
     draft: bool,
@@ -329,7 +329,7 @@ async fn refresh(
 async fn tell(
     process: &Process,
     run: &RunId,
-    key: &IssueKey,
+    key: &IssueName,
     number: IssueNumber,
 ) -> Result<(), Stop> {
     let marker = match process.world.plan.sabotage {
@@ -355,7 +355,7 @@ async fn tell(
 }
 
 /// Tells the core that a run lives.
-pub(crate) fn heard(process: &Process, key: &IssueKey, patience: Duration) {
+pub(crate) fn heard(process: &Process, key: &IssueName, patience: Duration) {
     process.inbox.put(Input::Heard {
         key: key.clone(),
         patience,

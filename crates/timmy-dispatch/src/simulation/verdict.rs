@@ -87,7 +87,7 @@ pub(crate) fn judge(world: &World, closing: &Closing) {
 }
 
 fn owned(
-    (key, actor): (&crate::night::IssueKey, &super::watch::Actor),
+    (key, actor): (&timmy_core::IssueName, &super::watch::Actor),
 ) -> (IssueNumber, (u32, String)) {
     (key.number, (actor.host, actor.run.to_string()))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::RunId;
 use timmy_core::money::MicroUsd;
@@ -13,7 +14,6 @@ use super::plan::Plan;
 use super::trace::Happening;
 use super::trace::Trace;
 use super::trace::VIOLATION;
-use crate::night::IssueKey;
 
 /// What has to hold, whatever happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -163,9 +163,9 @@ pub(crate) struct Watch {
     pub(crate) trace: Trace,
     pub(crate) tally: Tally,
     violations: Vec<Violation>,
-    acting: BTreeMap<IssueKey, Vec<Actor>>,
-    failures: BTreeMap<(u32, IssueKey), Failure>,
-    attempted: BTreeSet<IssueKey>,
+    acting: BTreeMap<IssueName, Vec<Actor>>,
+    failures: BTreeMap<(u32, IssueName), Failure>,
+    attempted: BTreeSet<IssueName>,
     first_backoff: Duration,
     longest_backoff: Duration,
     budget: MicroUsd,
@@ -210,7 +210,7 @@ impl Watch {
     }
 
     /// A run begins to act under a claim.
-    pub(crate) fn acts(&mut self, happening: Happening, key: &IssueKey, actor: Actor) {
+    pub(crate) fn acts(&mut self, happening: Happening, key: &IssueName, actor: Actor) {
         let others = self.acting.entry(key.clone()).or_default();
         let second = others.first().cloned();
         others.push(actor);
@@ -222,7 +222,7 @@ impl Watch {
     }
 
     /// A run no longer acts under a claim.
-    pub(crate) fn stops(&mut self, key: &IssueKey, actor: &Actor) {
+    pub(crate) fn stops(&mut self, key: &IssueName, actor: &Actor) {
         if let Some(acting) = self.acting.get_mut(key) {
             acting.retain(|other| other != actor);
         }
@@ -236,13 +236,13 @@ impl Watch {
     }
 
     /// Who acts, in the end nobody.
-    pub(crate) fn acting(&self) -> impl Iterator<Item = (&IssueKey, &Actor)> {
+    pub(crate) fn acting(&self) -> impl Iterator<Item = (&IssueName, &Actor)> {
         let all = self.acting.iter();
         all.flat_map(|(key, actors)| actors.iter().map(move |actor| (key, actor)))
     }
 
     /// A run began.
-    pub(crate) fn began(&mut self, happening: Happening, host: u32, life: u64, key: &IssueKey) {
+    pub(crate) fn began(&mut self, happening: Happening, host: u32, life: u64, key: &IssueName) {
         self.tally.attempts += 1;
         self.attempted.insert(key.clone());
         let Some(failure) = self.failures.get(&(host, key.clone())).copied() else {
@@ -268,7 +268,7 @@ impl Watch {
         &mut self,
         happening: Happening,
         (host, life): (u32, u64),
-        key: &IssueKey,
+        key: &IssueName,
         failures: u32,
     ) {
         let failure = Failure {
@@ -280,7 +280,7 @@ impl Watch {
     }
 
     /// Whether any host tried an issue.
-    pub(crate) fn was_attempted(&self, key: &IssueKey) -> bool {
+    pub(crate) fn was_attempted(&self, key: &IssueName) -> bool {
         self.attempted.contains(key)
     }
 

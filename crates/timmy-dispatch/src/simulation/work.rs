@@ -6,6 +6,7 @@ use std::time::Duration;
 use timmy_core::Code;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RunId;
 use timmy_core::event::Outcome;
@@ -22,7 +23,6 @@ use super::steps::Stop;
 use super::steps::heard;
 use super::watch::Invariant;
 use super::weather::Lack;
-use crate::night::IssueKey;
 
 /// A provider's quota is used up.
 pub(crate) const QUOTA: Code = Code::new(603);
@@ -36,7 +36,7 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 3_600);
 pub(crate) async fn work(
     process: &Rc<Process>,
     run: &RunId,
-    key: &IssueKey,
+    key: &IssueName,
     ground: &Ground,
 ) -> Result<Option<Outcome>, Stop> {
     let world = &process.world;
@@ -107,7 +107,7 @@ fn end(nature: Nature, percent: u64) -> (Option<Outcome>, bool) {
     }
 }
 
-fn change(process: &Process, key: &IssueKey, ground: &Ground) -> timmy_core::ObjectName {
+fn change(process: &Process, key: &IssueName, ground: &Ground) -> timmy_core::ObjectName {
     let truths = process.world.truths.borrow();
     let files = truths.get(&key.number).map(|truth| truth.files.clone());
     let content = process.random.borrow_mut().next();

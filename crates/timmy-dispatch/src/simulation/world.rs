@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::RepoName;
 
@@ -22,7 +23,6 @@ use super::trace::VIOLATION;
 use super::watch::Invariant;
 use super::watch::Watch;
 use super::weather::Sky;
-use crate::night::IssueKey;
 
 /// The world's own tasks: people, webhooks, restarts.
 pub(crate) const OUTSIDE: Group = Group(0);
@@ -60,8 +60,8 @@ impl World {
         moment(self.now(), self.sky.clock_offset_ms(host, self.now()))
     }
 
-    pub(crate) fn key(&self, number: IssueNumber) -> IssueKey {
-        IssueKey {
+    pub(crate) fn key(&self, number: IssueNumber) -> IssueName {
+        IssueName {
             repo: self.repo.clone(),
             number,
         }
