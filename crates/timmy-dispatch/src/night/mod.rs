@@ -27,10 +27,12 @@
 mod action;
 mod backoff;
 mod brief;
+mod explain;
 pub mod failure;
 mod idle;
 mod input;
 mod learn;
+mod listing;
 pub mod overlap;
 mod pause;
 mod room;
