@@ -261,8 +261,8 @@ fn starving(world: &World, closing: &Closing) {
     });
     let (waiting, tried) = (waiting.count(), watch.attempted());
     drop(watch);
-    // Room for every issue, and half as many second attempts.
-    let enough = (tried + waiting) * 3 / 2;
+    // Room for every issue, and for as many second attempts.
+    let enough = (tried + waiting) * 2;
     // A new process does not know how often an issue failed from other beginnings, so a fleet that is
     // killed more than once an hour begins with the same old issues again and again.
     let host_hours = world.plan.length.as_secs() / 3_600 * u64::from(world.plan.hosts);

@@ -18,6 +18,8 @@ mod refs;
 
 #[cfg(test)]
 mod differential;
+#[cfg(test)]
+mod pair;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
