@@ -14,6 +14,8 @@ mod edges;
 mod home;
 mod hosts;
 mod kill;
+mod loop_follow_up;
+mod loop_stage;
 mod matrix;
 mod namespaces;
 mod night;
