@@ -355,7 +355,9 @@ impl State {
     pub fn next_wake(&self) -> Option<Duration> {
         let mut times: Vec<Duration> = Vec::new();
         times.extend(self.timers.first().map(|(due, _)| *due));
-        for repository in self.repositories.values() {
+        // Nothing is looked at any more when the loop ends: what is due then stays due.
+        let looking = !self.is_ending();
+        for repository in self.repositories.values().filter(|_| looking) {
             if !repository.listing {
                 times.push(repository.next_list);
             }
@@ -371,8 +373,10 @@ impl State {
         }
         let held_back = self.pauses.values().filter(|pause| pause.until > self.now);
         times.extend(held_back.map(|pause| pause.until));
-        if let Until::Time(end) = self.settings.until {
-            times.push(end.max(self.now));
+        if let Until::Time(end) = self.settings.until
+            && looking
+        {
+            times.push(end);
         }
         times.into_iter().filter(|time| *time != NEVER).min()
     }

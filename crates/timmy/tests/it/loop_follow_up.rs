@@ -103,7 +103,9 @@ async fn a_branch_that_a_person_pushed_to_is_left_alone() {
     git(&["-C", &clone, "add", "-A"]).await;
     git(&["-C", &clone, "commit", "-qm", "Mine"]).await;
     git(&["-C", &clone, "push", "-q", &url, BRANCH]).await;
-    ada.comment(&repo(), 2, "Now tidy up, please.").await.unwrap();
+    ada.comment(&repo(), 2, "Now tidy up, please.")
+        .await
+        .unwrap();
     let before = stage.commits(BRANCH).await;
     for _ in 0..2 {
         stage.until_idle().await.well();

@@ -39,7 +39,8 @@ use crate::served::NEEDED;
 use crate::served::Served;
 
 /// A night whose waits are short.
-pub(crate) const QUICK: &str = "[night]\npoll_s = 1\nattend_s = 1\nfull_s = 2\nfirst_backoff_s = 1\n";
+pub(crate) const QUICK: &str =
+    "[night]\npoll_s = 1\nattend_s = 1\nfull_s = 2\nfirst_backoff_s = 1\n";
 /// A word in the text of an issue on which the model finds nothing to do.
 pub(crate) const POISON: &str = "poison";
 
@@ -95,12 +96,19 @@ impl Front {
             }
         };
         let came = tokio::time::timeout(FOREVER, wait).await;
-        assert!(came.is_ok(), "fewer than {count} of {text}: {:?}", self.seen());
+        assert!(
+            came.is_ok(),
+            "fewer than {count} of {text}: {:?}",
+            self.seen()
+        );
     }
 
     /// How many requests so far hold a text.
     pub(crate) fn count(&self, text: &str) -> usize {
-        self.seen().iter().filter(|line| line.contains(text)).count()
+        self.seen()
+            .iter()
+            .filter(|line| line.contains(text))
+            .count()
     }
 }
 
@@ -131,7 +139,9 @@ impl Worker {
         }
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let messages = body["messages"].as_array().cloned().unwrap_or_default();
-        let said = messages.iter().filter(|one| one["role"] == json!("assistant"));
+        let said = messages
+            .iter()
+            .filter(|one| one["role"] == json!("assistant"));
         let said = said.count();
         let texts = messages.iter().filter_map(|one| one["content"].as_str());
         let prompt: String = texts.take(2).collect();
@@ -271,7 +281,9 @@ impl Stage {
 
     /// Starts a loop.
     pub(crate) fn start(&self, arguments: &[&str]) -> Night {
-        let mut command = self.home.command(&[&["loop", "--json"], arguments].concat());
+        let mut command = self
+            .home
+            .command(&[&["loop", "--json"], arguments].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Night(command.spawn().unwrap())
     }
@@ -309,7 +321,9 @@ impl Stage {
     /// The recorded events of a type.
     pub(crate) async fn recorded(&self, kind: &str) -> Vec<Value> {
         let events = self.home.events().await.into_iter();
-        events.filter(|event| event["type"] == json!(kind)).collect()
+        events
+            .filter(|event| event["type"] == json!(kind))
+            .collect()
     }
 
     /// Asserts that no claim, no directory and no open run is left.
@@ -331,6 +345,22 @@ impl Night {
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.0.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Waits until it says something that holds a text.
+    pub(crate) async fn says(&mut self, text: &str) {
+        let lines = self.0.stderr.as_mut().unwrap();
+        let mut lines = BufReader::new(lines).lines();
+        let said = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.contains(text) {
+                    return true;
+                }
+            }
+            false
+        };
+        let said = tokio::time::timeout(FOREVER, said).await;
+        assert!(said.unwrap_or_default(), "it never says {text}");
     }
 
     /// Waits until it ends.
