@@ -439,17 +439,27 @@ impl State {
                 && !repository.merge_due
                 && repository.attend_due > self.now
         };
-        let retries = self.timers.iter().any(|(_, key)| {
+        let long = Duration::from_secs(60);
+        let mut everybody = false;
+        let mut held_back: BTreeSet<&RepoName> = BTreeSet::new();
+        let pauses = self.pauses.iter();
+        for (scope, _) in pauses.filter(|(_, p)| p.until.saturating_sub(self.now) > long) {
+            match scope {
+                Scope::Repository(repo) | Scope::Workflow(repo) => drop(held_back.insert(repo)),
+                _ => everybody = true,
+            }
+        }
+        let retries = self.timers.iter().map(|(_, key)| key).filter(|key| {
             let hold = self.known.get(key).and_then(|known| known.hold.as_ref());
             hold.is_some_and(|hold| hold.retry.is_some())
         });
-        let nothing_waits = self.ready.is_empty() && self.answers.is_empty() && !retries;
-        let long = Duration::from_secs(60);
-        let mut pauses = self.pauses.values();
-        let held_back = pauses.any(|pause| pause.until.saturating_sub(self.now) > long);
-        self.running.is_empty()
-            && (held_back || nothing_waits)
-            && (held_back || self.repositories.values().all(looked_at))
+        let ready = self.ready.iter().map(|(_, key)| key);
+        let mut waiting = ready.chain(self.answers.keys()).chain(retries);
+        let nothing_waits = !waiting.any(|key| !held_back.contains(&key.repo));
+        let mut others = self.repositories.iter();
+        let others_looked_at =
+            others.all(|(repo, known)| held_back.contains(repo) || looked_at(known));
+        self.running.is_empty() && (everybody || nothing_waits && others_looked_at)
     }
 
     /// How long an attempt in a repository may be silent.

@@ -273,6 +273,21 @@ impl Stage {
         self.forge.configure_at(&self.home, &url, CHECK, &more);
     }
 
+    /// The same for these repositories.
+    pub(crate) fn configure_for(&self, repositories: &[&str], more: &str) {
+        let named: Vec<String> = repositories.iter().map(|one| format!("{one:?}")).collect();
+        let table = |one: &&str| format!("[repository.{one:?}]\ncheck = \"{CHECK}\"\n");
+        let tables: String = repositories.iter().map(table).collect();
+        self.home.configure(&format!(
+            "[forge]\nkind = \"gitea\"\nurl = \"{}\"\nuser = \"timmy\"\n\
+             token = {{ file = \"{}\" }}\nrepositories = [{}]\n{tables}{}{more}",
+            self.door.url(),
+            self.home.beside("token").display(),
+            named.join(", "),
+            self.provider(),
+        ));
+    }
+
     /// The settings of the model.
     pub(crate) fn provider(&self) -> String {
         let url = format!("{}/v1", self.model.url());

@@ -17,6 +17,7 @@ mod kill;
 mod loop_ends;
 mod loop_follow_up;
 mod loop_stage;
+mod loop_upsets;
 mod matrix;
 mod namespaces;
 mod night;
