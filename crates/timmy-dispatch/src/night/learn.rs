@@ -46,6 +46,10 @@ impl State {
     pub(super) fn learn(&mut self, at: Duration, input: &Input) {
         self.now = self.now.max(at);
         self.let_go();
+        self.unsettled |= match input {
+            Input::Tick | Input::Began { .. } | Input::Heard { .. } | Input::Woken { .. } => false,
+            _ => true,
+        };
         match input {
             Input::Tick => {}
             Input::Configured(settings) => self.configure(settings),
@@ -113,6 +117,7 @@ impl State {
                 return;
             }
             self.timers.remove(&(due, key.clone()));
+            self.unsettled = true;
             self.release(&key);
         }
     }

@@ -43,6 +43,8 @@ pub struct State {
     pub(super) pauses: BTreeMap<Scope, Pause>,
     pub(super) stop: Option<Stop>,
     pub(super) finished: bool,
+    /// Whether something changed that decides what may start, since the issues were last gone through.
+    pub(super) unsettled: bool,
     /// What has to be said because of the last input.
     pub(super) notices: Vec<EventKind>,
 }
@@ -254,6 +256,7 @@ impl State {
             pauses: BTreeMap::new(),
             stop: None,
             finished: false,
+            unsettled: true,
             notices: Vec::new(),
         }
     }
@@ -311,12 +314,12 @@ impl State {
         if self.is_ending() {
             return "the loop ends".to_owned();
         }
-        let mut room = self.room();
+        let room = self.room();
         if room.is_full() {
             return "every slot is taken".to_owned();
         }
         match room.obstacle(self, key) {
-            Some(obstacle) => obstacle,
+            Some(obstacle) => obstacle.to_string(),
             None => "it is next".to_owned(),
         }
     }
@@ -405,15 +408,12 @@ impl State {
     }
 
     pub(super) fn may_start(&self, key: &IssueKey) -> bool {
-        let held_back = [
-            Scope::Repository(key.repo.clone()),
-            Scope::Workflow(key.repo.clone()),
-        ];
-        !self.running.contains_key(key)
-            && self.repositories.contains_key(&key.repo)
-            && !held_back
-                .iter()
-                .any(|scope| self.pauses.contains_key(scope))
+        let mut scopes = self.pauses.keys();
+        let held_back = scopes.any(|scope| match scope {
+            Scope::Repository(repo) | Scope::Workflow(repo) => *repo == key.repo,
+            _ => false,
+        });
+        !held_back && !self.running.contains_key(key) && self.repositories.contains_key(&key.repo)
     }
 
     /// Whether nothing new is to begin.
@@ -455,16 +455,16 @@ impl State {
         own.unwrap_or(self.settings.stall)
     }
 
-    pub(super) fn state_of(&self, key: &IssueKey) -> String {
+    pub(super) fn state_of(&self, key: &IssueKey) -> &'static str {
         match self.known.get(key).map(|known| known.brief.state) {
-            Some(timmy_forge::IssueState::Closed) => "closed".to_owned(),
-            Some(timmy_forge::IssueState::Open) | None => "open".to_owned(),
+            Some(timmy_forge::IssueState::Closed) => "closed",
+            Some(timmy_forge::IssueState::Open) | None => "open",
         }
     }
 
-    pub(super) fn files_of(&self, key: &IssueKey) -> BTreeSet<String> {
-        let known = self.known.get(key);
-        known.map(|k| k.brief.files.clone()).unwrap_or_default()
+    pub(super) fn files_of(&self, key: &IssueKey) -> &BTreeSet<String> {
+        const NONE: &BTreeSet<String> = &BTreeSet::new();
+        self.known.get(key).map_or(NONE, |known| &known.brief.files)
     }
 
     /// Marks what was decided, so that it is not decided again.
@@ -505,8 +505,8 @@ impl State {
             since: self.now,
             heard: self.now,
             patience: self.stall(&key.repo),
-            state: self.state_of(key),
-            files: self.files_of(key),
+            state: self.state_of(key).to_owned(),
+            files: self.files_of(key).clone(),
             unwanted: None,
         };
         self.running.insert(key.clone(), running);
