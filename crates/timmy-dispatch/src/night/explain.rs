@@ -66,12 +66,12 @@ impl State {
         if self.is_ending() {
             return "the loop ends".to_owned();
         }
-        let mut room = self.room();
+        let room = self.room();
         if room.is_full() {
             return "every slot is taken".to_owned();
         }
         match room.obstacle(self, key) {
-            Some(obstacle) => obstacle,
+            Some(obstacle) => obstacle.to_string(),
             None => "it is next".to_owned(),
         }
     }

@@ -46,6 +46,11 @@ impl State {
     pub(super) fn learn(&mut self, at: Duration, input: &Input) {
         self.now = self.now.max(at);
         self.let_go();
+        let changes_nothing = matches!(
+            input,
+            Input::Tick | Input::Began { .. } | Input::Heard { .. } | Input::Woken { .. }
+        );
+        self.unsettled |= !changes_nothing;
         match input {
             Input::Tick => {}
             Input::Configured(settings) => self.configure(settings),
@@ -113,6 +118,7 @@ impl State {
                 return;
             }
             self.timers.remove(&(due, key.clone()));
+            self.unsettled = true;
             self.release(&key);
         }
     }

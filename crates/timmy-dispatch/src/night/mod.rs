@@ -38,6 +38,7 @@ mod pause;
 mod room;
 mod settings;
 mod state;
+mod taken;
 mod terms;
 
 use std::time::Duration;
@@ -92,6 +93,7 @@ impl Night {
             self.state.undertake(action);
         }
         self.state.notices.clear();
+        self.state.unsettled = false;
         actions
     }
 
@@ -112,7 +114,10 @@ pub fn decide(state: &State, input: &Input) -> Vec<Action> {
     cancel(state, input, &mut actions);
     if !state.is_ending() {
         look(state, &mut actions);
-        start(state, &mut actions);
+        // A pause ends by itself; nothing else that decides what may start does.
+        if state.unsettled || !state.pauses.is_empty() {
+            start(state, &mut actions);
+        }
     }
     if let Some(reason) = finished(state, &actions) {
         actions.push(Action::Finish { reason });

@@ -44,6 +44,8 @@ pub struct State {
     pub(super) pauses: BTreeMap<Scope, Pause>,
     pub(super) stop: Option<Stop>,
     pub(super) finished: bool,
+    /// Whether something changed that decides what may start, since the issues were last gone through.
+    pub(super) unsettled: bool,
     /// What has to be said because of the last input.
     pub(super) notices: Vec<EventKind>,
 }
@@ -267,6 +269,7 @@ impl State {
             pauses: BTreeMap::new(),
             stop: None,
             finished: false,
+            unsettled: true,
             notices: Vec::new(),
         }
     }
@@ -358,16 +361,16 @@ impl State {
         own.unwrap_or(self.settings.stall)
     }
 
-    pub(super) fn state_of(&self, key: &IssueName) -> String {
+    pub(super) fn state_of(&self, key: &IssueName) -> &'static str {
         match self.known.get(key).map(|known| known.brief.state) {
-            Some(timmy_forge::IssueState::Closed) => "closed".to_owned(),
-            Some(timmy_forge::IssueState::Open) | None => "open".to_owned(),
+            Some(timmy_forge::IssueState::Closed) => "closed",
+            Some(timmy_forge::IssueState::Open) | None => "open",
         }
     }
 
-    pub(super) fn files_of(&self, key: &IssueName) -> BTreeSet<String> {
-        let known = self.known.get(key);
-        known.map(|k| k.brief.files.clone()).unwrap_or_default()
+    pub(super) fn files_of(&self, key: &IssueName) -> &BTreeSet<String> {
+        const NONE: &BTreeSet<String> = &BTreeSet::new();
+        self.known.get(key).map_or(NONE, |known| &known.brief.files)
     }
 
     /// Marks what was decided, so that it is not decided again.
@@ -408,8 +411,8 @@ impl State {
             since: self.now,
             heard: self.now,
             patience: self.stall(&key.repo),
-            state: self.state_of(key),
-            files: self.files_of(key),
+            state: self.state_of(key).to_owned(),
+            files: self.files_of(key).clone(),
             unwanted: None,
         };
         self.running.insert(key.clone(), running);

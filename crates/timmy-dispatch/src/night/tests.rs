@@ -523,6 +523,10 @@ proptest! {
                     Action::Finish { .. } => prop_assert!(false, "it runs for ever"),
                 }
             }
+            // What could start was started: going through everything again finds nothing.
+            let mut again = Vec::new();
+            start(night.state(), &mut again);
+            prop_assert_eq!(Vec::<Action>::new(), again);
             prop_assert_eq!(running.len(), night.state().running());
             prop_assert!(running.len() <= 2);
             for issue in night.state().issues() {
