@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::json;
+use timmy_core::IssueName;
 use timmy_core::RepoName;
 use timmy_core::event::Outcome;
 use timmy_dispatch::night::Action;
@@ -31,7 +32,6 @@ use timmy_dispatch::night::Declined;
 use timmy_dispatch::night::Ended;
 use timmy_dispatch::night::Extent;
 use timmy_dispatch::night::Input;
-use timmy_dispatch::night::IssueName;
 use timmy_dispatch::night::Listing;
 use timmy_dispatch::night::Night;
 use timmy_dispatch::night::Recheck;
