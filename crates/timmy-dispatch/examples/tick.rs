@@ -204,7 +204,7 @@ fn retitled(brief: Brief) -> Brief {
 /// An issue as a forge tells it.
 fn issue(number: u64) -> Result<Issue, jiff::Error> {
     let mut labels = vec![format!("P{}", number % 4), "kind/bug".to_owned()];
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         labels.push("epic".to_owned());
     }
     let assignees = if number % 20 == 1 { "ada" } else { "" };
