@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use http::Method;
 use http::StatusCode;
 use rustix::process::Pid;
 use rustix::process::Signal;
@@ -31,6 +32,7 @@ use tokio::sync::Semaphore;
 
 use crate::home::CHECK;
 use crate::home::Home;
+use crate::home::REPO;
 use crate::home::Ran;
 use crate::home::git;
 use crate::home::provider;
@@ -312,6 +314,23 @@ impl Stage {
     /// A writer's own way to the forge.
     pub(crate) async fn writer(&self, name: &str) -> GiteaClient {
         self.forge.writer(name).await
+    }
+
+    /// Asks the forge's interface for something of the small project, as timmy.
+    pub(crate) async fn api(&self, method: Method, path: &str, body: &Value) {
+        let token = std::fs::read_to_string(self.home.beside("token")).unwrap();
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/repos/{REPO}/{path}"))
+            .header("host", self.door.address().to_string())
+            .header("authorization", format!("token {token}"))
+            .header("content-type", "application/json")
+            .body(body.to_string().into_bytes().into())
+            .unwrap();
+        let Reply::Whole(reply) = self.front.forge.handle(request).await else {
+            panic!("no answer");
+        };
+        assert!(reply.status().is_success(), "{reply:?}");
     }
 
     /// The commits of a branch that `main` has not, newest first.

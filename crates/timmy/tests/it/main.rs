@@ -14,6 +14,7 @@ mod edges;
 mod home;
 mod hosts;
 mod kill;
+mod loop_decisions;
 mod loop_ends;
 mod loop_follow_up;
 mod loop_stage;
