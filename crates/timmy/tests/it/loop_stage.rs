@@ -381,20 +381,20 @@ impl Night {
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
-    /// Waits until it says something that holds a text.
-    pub(crate) async fn says(&mut self, text: &str) {
+    /// Waits until it says something that holds a text, and gives that line.
+    pub(crate) async fn says(&mut self, text: &str) -> String {
         let lines = self.0.stderr.as_mut().unwrap();
         let mut lines = BufReader::new(lines).lines();
         let said = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
+            loop {
+                let line = lines.next_line().await.unwrap().unwrap();
                 if line.contains(text) {
-                    return true;
+                    return line;
                 }
             }
-            false
         };
         let said = tokio::time::timeout(FOREVER, said).await;
-        assert!(said.unwrap_or_default(), "it never says {text}");
+        said.unwrap_or_else(|_| panic!("it never says {text}"))
     }
 
     /// Waits until it ends.
