@@ -27,14 +27,18 @@
 mod action;
 mod backoff;
 mod brief;
+mod explain;
 pub mod failure;
+mod idle;
 mod input;
 mod learn;
+mod listing;
 pub mod overlap;
 mod pause;
 mod room;
 mod settings;
 mod state;
+mod taken;
 mod terms;
 
 use std::time::Duration;
@@ -45,7 +49,6 @@ pub use action::Action;
 pub use action::Extent;
 pub use action::Purpose;
 pub use brief::Brief;
-pub use brief::IssueKey;
 pub use brief::Rank;
 pub use input::Attended;
 pub use input::Declined;
@@ -90,6 +93,7 @@ impl Night {
             self.state.undertake(action);
         }
         self.state.notices.clear();
+        self.state.unsettled = false;
         actions
     }
 
@@ -110,7 +114,10 @@ pub fn decide(state: &State, input: &Input) -> Vec<Action> {
     cancel(state, input, &mut actions);
     if !state.is_ending() {
         look(state, &mut actions);
-        start(state, &mut actions);
+        // A pause ends by itself; nothing else that decides what may start does.
+        if state.unsettled || !state.pauses.is_empty() {
+            start(state, &mut actions);
+        }
     }
     if let Some(reason) = finished(state, &actions) {
         actions.push(Action::Finish { reason });
@@ -210,7 +217,7 @@ fn finished(state: &State, actions: &[Action]) -> Option<String> {
     }
     match state.settings.until {
         Until::Forever => None,
-        Until::Idle => state.is_idle().then(|| "there is nothing to do".to_owned()),
+        Until::Idle => state.idle(),
         Until::Time(end) => (state.now >= end).then(|| "its time is over".to_owned()),
     }
 }

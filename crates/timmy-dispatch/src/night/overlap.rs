@@ -37,7 +37,9 @@ pub fn mentions(text: &str) -> BTreeSet<String> {
             break;
         }
         let word = word.trim_matches(['.', '-']).trim_start_matches('/');
-        if word.len() > 2 && word.len() <= LONGEST_PATH && is_path(word) {
+        // Most words are none; a hundred thousand issues have very many.
+        let could_be = word.bytes().any(|byte| matches!(byte, b'.' | b'/'));
+        if could_be && word.len() > 2 && word.len() <= LONGEST_PATH && is_path(word) {
             found.insert(word.to_ascii_lowercase());
         }
     }
@@ -70,11 +72,12 @@ fn is_path(word: &str) -> bool {
 #[must_use]
 pub fn collision<'a>(one: &'a BTreeSet<String>, other: &BTreeSet<String>) -> Option<&'a str> {
     one.iter()
-        .find(|path| other.iter().any(|second| same(path, second)))
+        .find(|path| other.iter().any(|second| is_same(path, second)))
         .map(String::as_str)
 }
 
-fn same(one: &str, other: &str) -> bool {
+/// Whether two paths are, or may be, the same file, or one is a directory that holds the other.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
     one == other || ends(one, other) || ends(other, one) || holds(one, other) || holds(other, one)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::Problem;
@@ -14,12 +15,12 @@ use timmy_core::RepoName;
 use super::action::Action;
 use super::action::Purpose;
 use super::brief::Brief;
-use super::brief::IssueKey;
 use super::brief::Rank;
 use super::input::Stop;
 use super::settings::Settings;
 use super::settings::Until;
 use super::terms::Terms;
+use crate::selection::SelectionSettings;
 
 /// Later than anything.
 pub(super) const NEVER: Duration = Duration::MAX;
@@ -30,19 +31,21 @@ pub struct State {
     pub(super) now: Duration,
     pub(super) settings: Settings,
     pub(super) repositories: BTreeMap<RepoName, Repository>,
-    pub(super) known: BTreeMap<IssueKey, Known>,
+    pub(super) known: BTreeMap<IssueName, Known>,
     /// What could start, in the order of work.
-    pub(super) ready: BTreeSet<(Rank, IssueKey)>,
+    pub(super) ready: BTreeSet<(Rank, IssueName)>,
     /// Holds that end at a time.
-    pub(super) timers: BTreeSet<(Duration, IssueKey)>,
+    pub(super) timers: BTreeSet<(Duration, IssueName)>,
     /// Holds that end with a change.
-    pub(super) frozen: BTreeSet<IssueKey>,
+    pub(super) frozen: BTreeSet<IssueName>,
     /// Issues whose own pull request has feedback, and that pull request.
-    pub(super) answers: BTreeMap<IssueKey, IssueNumber>,
-    pub(super) running: BTreeMap<IssueKey, Running>,
+    pub(super) answers: BTreeMap<IssueName, IssueNumber>,
+    pub(super) running: BTreeMap<IssueName, Running>,
     pub(super) pauses: BTreeMap<Scope, Pause>,
     pub(super) stop: Option<Stop>,
     pub(super) finished: bool,
+    /// Whether something changed that decides what may start, since the issues were last gone through.
+    pub(super) unsettled: bool,
     /// What has to be said because of the last input.
     pub(super) notices: Vec<EventKind>,
 }
@@ -91,6 +94,15 @@ pub(super) struct Known {
     /// The rule that leaves it out, as a sentence.
     pub(super) excluded: Option<String>,
     pub(super) hold: Option<Hold>,
+    /// Attempts at it that failed while this process lived.
+    pub(super) failures: u32,
+}
+
+impl Known {
+    /// Where it stands among the others.
+    pub(super) fn rank(&self, settings: &SelectionSettings) -> Rank {
+        self.brief.rank(settings, self.failures)
+    }
 }
 
 /// Why an issue waits.
@@ -100,12 +112,15 @@ pub(super) struct Hold {
     pub(super) release: Release,
     /// The number of the attempt that will be made, when it is a retry.
     pub(super) retry: Option<u32>,
+    /// A base that moves before this time ends nothing: on a busy repository it always moves.
+    pub(super) settled: Duration,
 }
 
 /// What ends a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
     At(Duration),
+    IssueEdited,
     IssueChanges,
     RepositoryChanges,
 }
@@ -183,7 +198,7 @@ pub struct Pause {
     /// Until when nothing starts.
     pub until: Duration,
     pub(super) step: u32,
-    pub(super) trial: Option<IssueKey>,
+    pub(super) trial: Option<IssueName>,
 }
 
 /// The claim states of the Symphony specification (section 7.1).
@@ -228,7 +243,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The issue.
-    pub issue: IssueKey,
+    pub issue: IssueName,
     /// The number of the attempt that waits; none while one runs.
     pub attempt: Option<u32>,
     /// Since when it runs, or when it is tried again, in seconds of the loop's clock.
@@ -254,99 +269,8 @@ impl State {
             pauses: BTreeMap::new(),
             stop: None,
             finished: false,
+            unsettled: true,
             notices: Vec::new(),
-        }
-    }
-
-    /// Where an issue stands, in the terms of the Symphony specification.
-    #[must_use]
-    pub fn claim_state(&self, key: &IssueKey) -> ClaimState {
-        if let Some(running) = self.running.get(key) {
-            return match running.stage {
-                Stage::Starting | Stage::Stopping => ClaimState::Claimed,
-                Stage::Working => ClaimState::Running,
-            };
-        }
-        let Some(known) = self.known.get(key) else {
-            let reason = "it is not among the open issues".to_owned();
-            return ClaimState::Released { reason };
-        };
-        if let Some(reason) = known.excluded.clone() {
-            return ClaimState::Released { reason };
-        }
-        match known.hold.clone() {
-            None => ClaimState::Unclaimed,
-            Some(Hold {
-                reason,
-                release: Release::At(due),
-                retry: Some(attempt),
-            }) => ClaimState::RetryQueued {
-                attempt,
-                due,
-                reason,
-            },
-            Some(Hold { reason, .. }) => ClaimState::Released { reason },
-        }
-    }
-
-    /// Why an issue runs, waits or is left out, as a sentence.
-    #[must_use]
-    pub fn standing(&self, key: &IssueKey) -> String {
-        match self.claim_state(key) {
-            ClaimState::Claimed => "its claim is being won or given back".to_owned(),
-            ClaimState::Running => "an attempt runs".to_owned(),
-            ClaimState::RetryQueued { reason, .. } | ClaimState::Released { reason } => reason,
-            ClaimState::Unclaimed => self.waits_for(key),
-        }
-    }
-
-    fn waits_for(&self, key: &IssueKey) -> String {
-        let pause = self.pauses.iter().find(|(scope, _)| match scope {
-            Scope::Repository(repo) | Scope::Workflow(repo) => *repo == key.repo,
-            _ => true,
-        });
-        if let Some((scope, pause)) = pause {
-            return format!("{scope} is paused: {}", pause.problem.what);
-        }
-        if self.is_ending() {
-            return "the loop ends".to_owned();
-        }
-        let mut room = self.room();
-        if room.is_full() {
-            return "every slot is taken".to_owned();
-        }
-        match room.obstacle(self, key) {
-            Some(obstacle) => obstacle,
-            None => "it is next".to_owned(),
-        }
-    }
-
-    /// What runs and what waits.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let running = self.running.iter().map(|(key, running)| Row {
-            issue: key.clone(),
-            attempt: None,
-            at_s: running.since.as_secs(),
-            reason: String::new(),
-        });
-        let retries = self.timers.iter().filter_map(|(due, key)| {
-            let hold = self.known.get(key)?.hold.as_ref()?;
-            Some(Row {
-                issue: key.clone(),
-                attempt: Some(hold.retry?),
-                at_s: due.as_secs(),
-                reason: hold.reason.clone(),
-            })
-        });
-        let pauses = self.pauses.iter();
-        Snapshot {
-            running: running.collect(),
-            retries: retries.collect(),
-            ready: self.ready.len(),
-            pauses: pauses
-                .map(|(scope, pause)| (scope.to_string(), pause.problem.clone()))
-                .collect(),
         }
     }
 
@@ -354,9 +278,10 @@ impl State {
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let mut times: Vec<Duration> = Vec::new();
-        times.extend(self.timers.first().map(|(due, _)| *due));
-        // Nothing is looked at any more when the loop ends: what is due then stays due.
+        // What is only looked at to start something waits for nothing once nothing starts.
         let looking = !self.is_ending();
+        let due = self.timers.first().filter(|_| looking);
+        times.extend(due.map(|(due, _)| *due));
         for repository in self.repositories.values().filter(|_| looking) {
             if !repository.listing {
                 times.push(repository.next_list);
@@ -372,7 +297,7 @@ impl State {
             }
         }
         let held_back = self.pauses.values().filter(|pause| pause.until > self.now);
-        times.extend(held_back.map(|pause| pause.until));
+        times.extend(held_back.filter(|_| looking).map(|pause| pause.until));
         if let Until::Time(end) = self.settings.until
             && looking
         {
@@ -394,7 +319,7 @@ impl State {
     }
 
     /// The issues that are known to be open.
-    pub fn issues(&self) -> impl Iterator<Item = &IssueKey> {
+    pub fn issues(&self) -> impl Iterator<Item = &IssueName> {
         self.known.keys()
     }
 
@@ -408,7 +333,7 @@ impl State {
         })
     }
 
-    pub(super) fn may_start(&self, key: &IssueKey) -> bool {
+    pub(super) fn may_start(&self, key: &IssueName) -> bool {
         let held_back = [
             Scope::Repository(key.repo.clone()),
             Scope::Workflow(key.repo.clone()),
@@ -429,39 +354,6 @@ impl State {
         self.stop.is_some() || self.finished || time_is_over
     }
 
-    /// Whether nothing is left that could start before something changes.
-    pub(super) fn is_idle(&self) -> bool {
-        let looked_at = |repository: &Repository| {
-            repository.listed
-                && !repository.listing
-                && !repository.attending
-                && !repository.merging
-                && !repository.merge_due
-                && repository.attend_due > self.now
-        };
-        let long = Duration::from_secs(60);
-        let mut everybody = false;
-        let mut held_back: BTreeSet<&RepoName> = BTreeSet::new();
-        let pauses = self.pauses.iter();
-        for (scope, _) in pauses.filter(|(_, p)| p.until.saturating_sub(self.now) > long) {
-            match scope {
-                Scope::Repository(repo) | Scope::Workflow(repo) => drop(held_back.insert(repo)),
-                _ => everybody = true,
-            }
-        }
-        let retries = self.timers.iter().map(|(_, key)| key).filter(|key| {
-            let hold = self.known.get(key).and_then(|known| known.hold.as_ref());
-            hold.is_some_and(|hold| hold.retry.is_some())
-        });
-        let ready = self.ready.iter().map(|(_, key)| key);
-        let mut waiting = ready.chain(self.answers.keys()).chain(retries);
-        let nothing_waits = !waiting.any(|key| !held_back.contains(&key.repo));
-        let mut others = self.repositories.iter();
-        let others_looked_at =
-            others.all(|(repo, known)| held_back.contains(repo) || looked_at(known));
-        self.running.is_empty() && (everybody || nothing_waits && others_looked_at)
-    }
-
     /// How long an attempt in a repository may be silent.
     pub(super) fn stall(&self, repo: &RepoName) -> Duration {
         let terms = self.repositories.get(repo).map(|known| &known.terms);
@@ -469,16 +361,16 @@ impl State {
         own.unwrap_or(self.settings.stall)
     }
 
-    pub(super) fn state_of(&self, key: &IssueKey) -> String {
+    pub(super) fn state_of(&self, key: &IssueName) -> &'static str {
         match self.known.get(key).map(|known| known.brief.state) {
-            Some(timmy_forge::IssueState::Closed) => "closed".to_owned(),
-            Some(timmy_forge::IssueState::Open) | None => "open".to_owned(),
+            Some(timmy_forge::IssueState::Closed) => "closed",
+            Some(timmy_forge::IssueState::Open) | None => "open",
         }
     }
 
-    pub(super) fn files_of(&self, key: &IssueKey) -> BTreeSet<String> {
-        let known = self.known.get(key);
-        known.map(|k| k.brief.files.clone()).unwrap_or_default()
+    pub(super) fn files_of(&self, key: &IssueName) -> &BTreeSet<String> {
+        const NONE: &BTreeSet<String> = &BTreeSet::new();
+        self.known.get(key).map_or(NONE, |known| &known.brief.files)
     }
 
     /// Marks what was decided, so that it is not decided again.
@@ -512,21 +404,21 @@ impl State {
         }
     }
 
-    fn begin(&mut self, key: &IssueKey, purpose: Purpose) {
+    fn begin(&mut self, key: &IssueName, purpose: Purpose) {
         let running = Running {
             stage: Stage::Starting,
             purpose,
             since: self.now,
             heard: self.now,
             patience: self.stall(&key.repo),
-            state: self.state_of(key),
-            files: self.files_of(key),
+            state: self.state_of(key).to_owned(),
+            files: self.files_of(key).clone(),
             unwanted: None,
         };
         self.running.insert(key.clone(), running);
         self.answers.remove(key);
         if let Some(known) = self.known.get(key) {
-            let rank = known.brief.rank(&self.settings.selection);
+            let rank = known.rank(&self.settings.selection);
             self.ready.remove(&(rank, key.clone()));
         }
         for pause in self.pauses.values_mut() {

@@ -11,6 +11,7 @@ use timmy_core::EventKind;
 use timmy_core::EventSink;
 use timmy_core::ObjectName;
 use timmy_core::Problem;
+use timmy_forge::Changes;
 use timmy_forge::Feed;
 
 use crate::night::Brief;
@@ -72,19 +73,24 @@ impl Post {
         };
         let changes = desk.forge.changes(&desk.repo, since).await;
         let changes = changes.map_err(|error| error.problem())?;
-        let news = match extent {
-            Extent::Changes => self.feed(|feed| feed.news(changes)),
+        let told = |changes: &Changes| {
+            let brief = |issue| Brief::of(issue, None);
+            let issues: Vec<Brief> = changes.issues.iter().map(brief).collect();
+            (issues, !changes.pulls.is_empty())
+        };
+        let (issues, pulls_changed) = match extent {
+            Extent::Changes => told(&self.feed(|feed| feed.news(changes))),
             Extent::Everything => {
-                let all = changes.clone();
+                // Told again, whether it is news or not.
+                let told = told(&changes);
                 self.feed(|feed| drop(feed.news(changes)));
-                all
+                told
             }
         };
-        let brief = |issue| Brief::of(issue, None);
         Ok(Listing {
             extent,
-            issues: news.issues.iter().map(brief).collect(),
-            pulls_changed: !news.pulls.is_empty(),
+            issues,
+            pulls_changed,
             base,
             terms,
         })

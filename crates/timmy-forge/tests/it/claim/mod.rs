@@ -3,4 +3,5 @@
 mod machine;
 mod protocol;
 mod race;
+mod round_trip;
 mod stage;
