@@ -8,8 +8,12 @@ use std::time::Duration;
 
 use crate::workflow::Workflow;
 
-/// The specification's default, which a file that says nothing has too.
+/// The specification's defaults. A repository without a file has them too, so they say nothing: the
+/// operator's settings count then.
 const DEFAULT_STALL: Duration = Duration::from_secs(300);
+const DEFAULT_POLL: Duration = Duration::from_secs(30);
+const DEFAULT_BACKOFF: Duration = Duration::from_secs(300);
+const DEFAULT_AGENTS: u32 = 10;
 
 /// The terms of one repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +39,11 @@ impl Terms {
     #[must_use]
     pub fn of(workflow: &Workflow) -> Self {
         let stall = workflow.codex.stall_timeout.unwrap_or_default();
+        let said = |value: Duration, default| match value == default {
+            true => Duration::ZERO,
+            false => value,
+        };
+        let slots = workflow.agent.max_concurrent_agents;
         let clean = |text: &String| text.trim().to_lowercase();
         let tracker = &workflow.tracker;
         // A file for another kind of tracker says nothing about this forge's labels and states.
@@ -42,10 +51,10 @@ impl Terms {
         let cleaned = |texts: &[String]| texts.iter().filter(|_| ours).map(clean).collect();
         Self {
             labels: cleaned(&tracker.required_labels),
-            poll: workflow.poll_interval,
-            slots: Some(workflow.agent.max_concurrent_agents),
+            poll: said(workflow.poll_interval, DEFAULT_POLL),
+            slots: (slots != DEFAULT_AGENTS).then_some(slots),
             per_state: workflow.agent.max_concurrent_agents_by_state.clone(),
-            longest_backoff: workflow.agent.max_retry_backoff,
+            longest_backoff: said(workflow.agent.max_retry_backoff, DEFAULT_BACKOFF),
             stall: (stall != DEFAULT_STALL).then_some(stall),
             active: ours.then(|| cleaned(&tracker.active_states)),
         }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use http::Method;
 use http::StatusCode;
 use rustix::process::Pid;
 use rustix::process::Signal;
@@ -31,6 +32,7 @@ use tokio::sync::Semaphore;
 
 use crate::home::CHECK;
 use crate::home::Home;
+use crate::home::REPO;
 use crate::home::Ran;
 use crate::home::git;
 use crate::home::provider;
@@ -314,6 +316,23 @@ impl Stage {
         self.forge.writer(name).await
     }
 
+    /// Asks the forge's interface for something of the small project, as timmy.
+    pub(crate) async fn api(&self, method: Method, path: &str, body: &Value) {
+        let token = std::fs::read_to_string(self.home.beside("token")).unwrap();
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/repos/{REPO}/{path}"))
+            .header("host", self.door.address().to_string())
+            .header("authorization", format!("token {token}"))
+            .header("content-type", "application/json")
+            .body(body.to_string().into_bytes().into())
+            .unwrap();
+        let Reply::Whole(reply) = self.front.forge.handle(request).await else {
+            panic!("no answer");
+        };
+        assert!(reply.status().is_success(), "{reply:?}");
+    }
+
     /// The commits of a branch that `main` has not, newest first.
     pub(crate) async fn commits(&self, branch: &str) -> Vec<String> {
         let path = self.forge.repository();
@@ -362,20 +381,20 @@ impl Night {
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
-    /// Waits until it says something that holds a text.
-    pub(crate) async fn says(&mut self, text: &str) {
+    /// Waits until it says something that holds a text, and gives that line.
+    pub(crate) async fn says(&mut self, text: &str) -> String {
         let lines = self.0.stderr.as_mut().unwrap();
         let mut lines = BufReader::new(lines).lines();
         let said = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
+            loop {
+                let line = lines.next_line().await.unwrap().unwrap();
                 if line.contains(text) {
-                    return true;
+                    return line;
                 }
             }
-            false
         };
         let said = tokio::time::timeout(FOREVER, said).await;
-        assert!(said.unwrap_or_default(), "it never says {text}");
+        said.unwrap_or_else(|_| panic!("it never says {text}"))
     }
 
     /// Waits until it ends.

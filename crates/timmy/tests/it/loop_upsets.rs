@@ -18,12 +18,12 @@ use crate::loop_stage::QUICK;
 use crate::loop_stage::Stage;
 use crate::served::Served;
 
-const OTHER: &str = "timmy/other";
+pub(crate) const OTHER: &str = "timmy/other";
 /// A front matter that is no mapping.
 const BROKEN: &str = "---\n- nothing\n---\n# Rules\n";
 const MENDED: &str = "---\n{}\n---\n# Rules\n";
 
-async fn add_other(forge: &Served) {
+pub(crate) async fn add_other(forge: &Served) {
     let files = small_project().into_iter();
     let files = files.map(|(name, content)| (name.to_owned(), content));
     let new = NewRepository {
@@ -35,7 +35,7 @@ async fn add_other(forge: &Served) {
     forge.handler().create_repository(&new).await.unwrap();
 }
 
-async fn issue(stage: &Stage, repo: &str) {
+pub(crate) async fn issue(stage: &Stage, repo: &str) {
     let new = NewIssue {
         title: "The state is broken here too".to_owned(),
         body: String::new(),

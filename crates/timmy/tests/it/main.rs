@@ -15,6 +15,7 @@ mod home;
 mod hosts;
 mod hurdles;
 mod kill;
+mod loop_decisions;
 mod loop_ends;
 mod loop_follow_up;
 mod loop_stage;
