@@ -1,5 +1,8 @@
 //! Everything that can happen, as one typed enum.
 
+mod beginning;
+mod outcome;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -15,6 +18,11 @@ use crate::problem::Problem;
 use crate::receipt::Provenance;
 use crate::receipt::Receipt;
 use crate::receipt::SandboxLevel;
+
+pub use beginning::EnergySource;
+pub use beginning::Feedback;
+pub use beginning::Fingerprint;
+pub use outcome::Outcome;
 
 /// The version written with every event. Raised when the meaning of a field changes; readers keep
 /// every older version readable.
@@ -418,55 +426,6 @@ pub enum EventKind {
     },
 }
 
-/// What an attempt begins from. An attempt with the same fingerprint would be the same attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Fingerprint {
-    /// SHA-256 of the issue's title, text and comments of people, in hexadecimal.
-    pub text: String,
-    /// The commit it starts from.
-    pub base: ObjectName,
-    /// Provider and model, in the order in which they are asked.
-    pub model: String,
-    /// SHA-256 of rules and instructions of the prompt, in hexadecimal.
-    pub prompt: String,
-}
-
-impl Fingerprint {
-    /// The names of the parts in which two differ.
-    #[must_use]
-    pub fn difference(&self, other: &Self) -> Vec<&'static str> {
-        let parts = [
-            ("text", self.text != other.text),
-            ("base", self.base != other.base),
-            ("model", self.model != other.model),
-            ("prompt", self.prompt != other.prompt),
-        ];
-        let differs = |(name, differs): (&'static str, bool)| differs.then_some(name);
-        parts.into_iter().filter_map(differs).collect()
-    }
-}
-
-/// Something that was said about an own pull request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Feedback {
-    /// What it is, with its id: `comment 12`, `review 7`, `status ci/test`.
-    pub id: String,
-    /// The login of who said it, or the status's context.
-    pub author: String,
-    /// What was said, cleaned, redacted and bounded.
-    pub text: String,
-}
-
-/// Where a figure about energy comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EnergySource {
-    /// The processor's own counters, for the whole machine while the run worked.
-    Counted,
-    /// The power that the configuration says a provider takes, times the time of its calls.
-    Declared,
-}
-
 /// An issue that was not chosen, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassedOver {
@@ -474,72 +433,6 @@ pub struct PassedOver {
     pub issue: IssueNumber,
     /// The first selection rule that failed, as a sentence.
     pub reason: String,
-}
-
-/// How a run ended. Only the first two are results, and both carry a receipt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    /// The check passed and a pull request is open.
-    PullRequest {
-        /// Its number.
-        number: IssueNumber,
-    },
-    /// The check failed and policy asked for a draft.
-    Draft {
-        /// Its number.
-        number: IssueNumber,
-    },
-    /// The agent changed nothing.
-    NoChange,
-    /// The check failed and policy asked for nothing to be published.
-    CheckFailed,
-    /// Publication was refused.
-    Blocked,
-    /// The claim was lost to another host.
-    ClaimLost,
-    /// A limit on steps, time, tokens or cost ended it, or the loop detector did.
-    Stopped {
-        /// The code of the limit or pattern.
-        code: Code,
-    },
-    /// An error ended it.
-    Failed {
-        /// What happened.
-        problem: Problem,
-    },
-    /// Its process was killed before there was anything to carry on with; a later one closed it.
-    Abandoned,
-    /// It was stopped because it was not wanted any more.
-    Cancelled {
-        /// Why, as a sentence.
-        reason: String,
-    },
-    /// Nothing was heard of it for too long.
-    Stalled {
-        /// How long, in seconds.
-        seconds: u64,
-    },
-}
-
-impl Outcome {
-    /// The outcome in one or two words, for tables and results.csv.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::PullRequest { .. } => "pull_request",
-            Self::Draft { .. } => "draft",
-            Self::NoChange => "no_change",
-            Self::CheckFailed => "check_failed",
-            Self::Blocked => "blocked",
-            Self::ClaimLost => "claim_lost",
-            Self::Stopped { .. } => "stopped",
-            Self::Failed { .. } => "failed",
-            Self::Abandoned => "abandoned",
-            Self::Cancelled { .. } => "cancelled",
-            Self::Stalled { .. } => "stalled",
-        }
-    }
 }
 
 #[cfg(test)]

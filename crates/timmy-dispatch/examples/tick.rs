@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::json;
+use timmy_core::IssueName;
 use timmy_core::RepoName;
 use timmy_core::event::Outcome;
 use timmy_dispatch::night::Action;
@@ -31,7 +32,6 @@ use timmy_dispatch::night::Declined;
 use timmy_dispatch::night::Ended;
 use timmy_dispatch::night::Extent;
 use timmy_dispatch::night::Input;
-use timmy_dispatch::night::IssueKey;
 use timmy_dispatch::night::Listing;
 use timmy_dispatch::night::Night;
 use timmy_dispatch::night::Recheck;
@@ -118,7 +118,7 @@ fn main() -> Outcomes<()> {
 struct Bench {
     night: Night,
     at: Duration,
-    started: Vec<IssueKey>,
+    started: Vec<IssueName>,
 }
 
 impl Bench {
@@ -174,7 +174,7 @@ impl Bench {
     }
 }
 
-fn failed(key: IssueKey) -> Input {
+fn failed(key: IssueName) -> Input {
     let ended = Ended {
         outcome: Outcome::CheckFailed,
         failed_attempts: 1,
@@ -204,7 +204,7 @@ fn retitled(brief: Brief) -> Brief {
 /// An issue as a forge tells it.
 fn issue(number: u64) -> Result<Issue, jiff::Error> {
     let mut labels = vec![format!("P{}", number % 4), "kind/bug".to_owned()];
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         labels.push("epic".to_owned());
     }
     let assignees = if number % 20 == 1 { "ada" } else { "" };

@@ -26,6 +26,7 @@ pub mod policy;
 pub mod results;
 pub mod selection;
 pub mod shell;
+pub mod simulation;
 mod sprint;
 pub mod workflow;
 pub mod workspace;

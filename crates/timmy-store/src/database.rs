@@ -141,8 +141,13 @@ impl Store {
                 .await
                 .map_err(open_error)?;
         }
-        // A lock that another process holds is given up first, with an error that says so.
-        let for_connection = patience + patience / 4;
+        let for_connection = match dialect {
+            // A lock that another process holds is given up first, with an error that says so.
+            Dialect::Sqlite => patience + patience / 4,
+            // Locks are waited for with a connection in hand. This is for a server that is away: a
+            // restart takes a few seconds, and a sprint asks four times before it ends.
+            Dialect::Postgres => patience / 2,
+        };
         let settings: Arc<str> = settings(dialect, patience).into();
         let pool = AnyPoolOptions::new()
             .acquire_timeout(for_connection)

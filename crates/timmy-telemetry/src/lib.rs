@@ -1,6 +1,7 @@
 //! What the fleet really did.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
+//! [`slots`] gives every running attempt a place in the live views.
 //!
 //! [`energy`] reads or works out what runs took from the socket, [`merged`] what a merged pull request
 //! cost.
@@ -17,3 +18,4 @@
 pub mod energy;
 pub mod merged;
 pub mod report;
+pub mod slots;

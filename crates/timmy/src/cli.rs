@@ -1,8 +1,11 @@
 //! The command line.
 
+mod night;
+mod views;
+mod workspace;
+
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -11,6 +14,15 @@ use timmy_core::IssueNumber;
 use timmy_core::RepoName;
 use timmy_sandbox::Unsandboxed;
 use url::Url;
+
+pub(crate) use night::LoopArguments;
+pub(crate) use night::SimulateArguments;
+pub(crate) use views::LoopPanes;
+pub(crate) use views::PanesArguments;
+pub(crate) use views::UnitsArguments;
+pub(crate) use views::WatchArguments;
+pub(crate) use workspace::NewWorkspaceArguments;
+pub(crate) use workspace::WorkspaceCommand;
 
 /// Issues in, tested pull requests out, on machines of your own.
 #[derive(Debug, Parser)]
@@ -135,6 +147,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: WorkspaceCommand,
     },
+    /// Play nights in memory, with everything that can go wrong, and check what must always hold.
+    Simulate(SimulateArguments),
+    /// Show what runs, as it happens.
+    Watch(WatchArguments),
+    /// Open a tmux session with panes that show what runs.
+    Panes(PanesArguments),
+    /// Print systemd units that start the night, with the paths of this installation.
+    Units(UnitsArguments),
     /// Print a completion script.
     Completions {
         /// For which shell.
@@ -228,35 +248,6 @@ pub(crate) struct SprintArguments {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) model: ModelArguments,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct LoopArguments {
-    /// Only these repositories; otherwise all that are configured. Can be given several times.
-    #[arg(long = "repo", value_name = "OWNER/NAME")]
-    pub(crate) repositories: Vec<RepoName>,
-    /// Attempts at once; otherwise night.slots of the configuration.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub(crate) slots: Option<u32>,
-    /// End when nothing is left to do.
-    #[arg(long)]
-    pub(crate) until_idle: bool,
-    /// Begin nothing new after so many hours, and end when what runs is finished.
-    #[arg(long, conflicts_with = "until_idle", value_parser = hours)]
-    pub(crate) hours: Option<Duration>,
-    #[command(flatten)]
-    pub(crate) model: ModelArguments,
-}
-
-/// Hours, also parts of one: `7.5`.
-fn hours(text: &str) -> Result<Duration, String> {
-    let hours: f64 = text
-        .parse()
-        .map_err(|_| "give a number of hours, such as 7.5")?;
-    if !(hours > 0.0 && hours <= 1_000.0) {
-        return Err("more than 0 and at most 1000 hours".to_owned());
-    }
-    Ok(Duration::from_secs_f64(hours * 3_600.0))
 }
 
 #[derive(Debug, clap::Args)]
@@ -391,74 +382,6 @@ pub(crate) enum ConfigCommand {
     Explain,
     /// The path of the configuration file.
     Path,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WorkspaceCommand {
-    /// Make a workspace: a clone with a branch of its own, a data directory, ports.
-    Init(NewWorkspaceArguments),
-    /// List the workspaces of this host.
-    List,
-    /// Print the variables for whoever works in one, for `eval`.
-    Env {
-        /// Its name.
-        name: String,
-    },
-    /// Back to the newest commit of the base branch, in a new clone.
-    Reset {
-        /// Its name.
-        name: String,
-        /// Also when something in it is nowhere else: it is kept in a bundle.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Make a new branch on the newest commit of the base branch, and check it out.
-    Branch {
-        /// The workspace's name.
-        name: String,
-        /// The branch.
-        branch: String,
-        /// The issue that the work is for.
-        #[arg(long, value_name = "N")]
-        issue: Option<IssueNumber>,
-    },
-    /// Remove a workspace in which nothing is left that is nowhere else.
-    Destroy {
-        /// Its name.
-        name: String,
-        /// With everything that is in it.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Make a workspace if there is none, run the repository's own set-up in it, then its check.
-    Bootstrap(NewWorkspaceArguments),
-    /// Tell where the work in one stands, with a prompt to go on.
-    Resume {
-        /// Its name.
-        name: String,
-        /// Print the prompt alone.
-        #[arg(long)]
-        prompt: bool,
-    },
-    /// Run the check of the newest base commit, and keep its build caches for later runs.
-    Warm(RepoArguments),
-    /// Remove what runs left behind, each thing on two facts.
-    Reap {
-        /// Only say what would be removed.
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct NewWorkspaceArguments {
-    /// Its name: up to 40 of a-z, 0-9, '.', '_' and '-'.
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) repo: RepoArguments,
-    /// The issue that the work is for.
-    #[arg(long, value_name = "N")]
-    pub(crate) issue: Option<IssueNumber>,
 }
 
 /// `owner/name#N`, or `#N` and `N` where only one repository is configured.

@@ -103,7 +103,7 @@ pub(crate) async fn connect(
     let token = reference
         .resolve()
         .map_err(|reason| incomplete("forge.token", reason))?;
-    client(settings, base, token, clock, None)
+    client(settings, base, token, clock)
 }
 
 /// Serves the embedded forge on a port and connects to it.
@@ -123,24 +123,20 @@ pub(crate) async fn embedded(
     let server = server.map_err(|error| error.problem())?;
     let base =
         Url::parse(&server.url()).map_err(|error| incomplete("forge.port", error.to_string()))?;
-    client(
-        settings,
-        base,
-        token,
-        clock,
-        Some(Served {
-            forge,
-            _server: server,
-        }),
-    )
+    let mut connection = client(settings, base, token, clock)?;
+    connection.server = Some(Served {
+        forge,
+        _server: server,
+    });
+    Ok(connection)
 }
 
-fn client(
+/// Speaks to a server with a token.
+pub(crate) fn client(
     settings: &ForgeSettings,
     base: Url,
     token: SecretString,
     clock: &Arc<dyn Clock>,
-    server: Option<Served>,
 ) -> Result<Connection, Problem> {
     let address = ForgeAddress {
         base: base.clone(),
@@ -153,7 +149,7 @@ fn client(
         client,
         token,
         base,
-        server,
+        server: None,
     })
 }
 

@@ -43,6 +43,7 @@ use crate::config::Loaded;
 use crate::connection;
 use crate::connection::Connection;
 use crate::home;
+use crate::named_workflow::NamedWorkflow;
 use crate::output::Form;
 use crate::toolchains;
 
@@ -55,6 +56,8 @@ pub(crate) struct Host {
     pub(crate) loaded: Loaded,
     /// The private root.
     pub(crate) root: PathBuf,
+    /// The workflow file that was named on the command line.
+    pub(crate) workflow: Option<NamedWorkflow>,
     /// How output is to look.
     pub(crate) form: Form,
     /// Time.
@@ -77,6 +80,7 @@ impl Host {
         Ok(Self {
             loaded,
             root: home::private_root().map_err(|error| error.problem())?,
+            workflow: None,
             form: if cli.json { Form::Json } else { Form::Human },
             clock: Arc::new(SystemClock::new()),
         })
@@ -132,7 +136,12 @@ impl Host {
 
     /// The forge, over HTTP. An embedded one is served as long as the connection lives.
     pub(crate) async fn connect(&self, store: &Store) -> Result<Connection, Problem> {
-        connection::connect(&self.config()?.forge, store, &self.root, &self.clock).await
+        let forge = &self.config()?.forge;
+        let token = self.workflow.as_ref().and_then(NamedWorkflow::token);
+        if let (Some(token), Some(base)) = (token, &forge.url) {
+            return connection::client(forge, base.clone(), token.clone(), &self.clock);
+        }
+        connection::connect(forge, store, &self.root, &self.clock).await
     }
 
     /// Everything that looking at a repository needs.
@@ -168,6 +177,7 @@ impl Host {
                 base_branch: own.base_branch,
                 workspace: config.workspace.clone(),
                 follow_up: config.follow_up.clone(),
+                workflow: self.workflow.as_ref().map(|named| named.workflow.clone()),
                 merge_queue: config.merge_queue.clone(),
                 watts: watts(&config.provider),
                 models: models(&config.provider),
@@ -286,9 +296,15 @@ impl Host {
     }
 
     /// The same host under another configuration.
-    pub(crate) fn reconfigured(&self, loaded: Loaded) -> Self {
+    pub(crate) fn reconfigured(&self, mut loaded: Loaded, workflow: Option<NamedWorkflow>) -> Self {
+        if let Some(workflow) = &workflow {
+            workflow.apply(&mut loaded.config);
+            // It stands in for a configuration file where there is none.
+            loaded.exists = true;
+        }
         Self {
             loaded,
+            workflow,
             root: self.root.clone(),
             form: self.form,
             clock: Arc::clone(&self.clock),
@@ -354,7 +370,14 @@ fn models(providers: &[ProviderSettings]) -> String {
 
 /// How this program starts itself inside the sandbox.
 pub(crate) fn helper() -> Result<Helper, Problem> {
-    let program = std::env::current_exe().map_err(|error| {
+    Ok(Helper {
+        argv: vec![program()?.into(), "sandbox-exec".into()],
+    })
+}
+
+/// This program's own file.
+pub(crate) fn program() -> Result<PathBuf, Problem> {
+    std::env::current_exe().map_err(|error| {
         Problem::new(
             timmy_core::Code::new(109),
             timmy_core::ExitStatus::Internal,
@@ -362,9 +385,6 @@ pub(crate) fn helper() -> Result<Helper, Problem> {
         )
         .at(error.to_string())
         .fix("start it by its full path, with /proc mounted")
-    })?;
-    Ok(Helper {
-        argv: vec![program.into(), "sandbox-exec".into()],
     })
 }
 
@@ -391,7 +411,7 @@ fn config_path(cli: &Cli) -> Result<PathBuf, Problem> {
     }
 }
 
-fn make_directory(path: &Path) -> Result<(), Problem> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), Problem> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

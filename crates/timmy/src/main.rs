@@ -12,7 +12,9 @@ mod connection;
 mod error_pages;
 mod home;
 mod host;
+mod named_workflow;
 mod output;
+mod tmux;
 mod toolchains;
 
 use std::io;

@@ -1,11 +1,10 @@
 //! What the shell is told to do.
 
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::RepoName;
 use timmy_core::event::Outcome;
-
-use super::brief::IssueKey;
 
 /// Something the shell does. What comes of it is fed back as an [`super::Input`].
 #[derive(Debug, Clone, PartialEq)]
@@ -23,14 +22,14 @@ pub enum Action {
     /// and `Ended`.
     Start {
         /// The issue.
-        key: IssueKey,
+        key: IssueName,
         /// What for.
         purpose: Purpose,
     },
     /// Stop a run and record this outcome. Its `Ended` still comes.
     Cancel {
         /// The issue.
-        key: IssueKey,
+        key: IssueName,
         /// How the run is to end.
         outcome: Outcome,
     },

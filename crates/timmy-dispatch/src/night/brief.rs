@@ -4,10 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::Serialize;
 use timmy_core::IssueNumber;
-use timmy_core::RepoName;
 use timmy_core::text;
 use timmy_forge::Issue;
 use timmy_forge::IssueState;
@@ -19,21 +16,6 @@ use crate::selection::Subject;
 
 /// The longest title that is remembered, in bytes.
 const TITLE_BYTES: usize = 200;
-
-/// An issue of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct IssueKey {
-    /// The repository.
-    pub repo: RepoName,
-    /// Its number.
-    pub number: IssueNumber,
-}
-
-impl std::fmt::Display for IssueKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}#{}", self.repo, self.number)
-    }
-}
 
 /// An issue without its text: a hundred thousand of them fit into memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,11 +70,13 @@ impl Brief {
         }
     }
 
-    /// Where it stands among the others.
+    /// Where it stands among the others after so many failed attempts.
     #[must_use]
-    pub fn rank(&self, settings: &SelectionSettings) -> Rank {
+    pub fn rank(&self, settings: &SelectionSettings, failures: u32) -> Rank {
         Rank {
+            quarantines: failures / settings.attempts.max(1),
             tier: selection::tier(self.subject(), settings),
+            failures,
             score: Reverse(self.score.unwrap_or(0)),
             created: self.created,
             number: self.number,
@@ -100,10 +84,14 @@ impl Brief {
     }
 }
 
-/// The order of work: tier, then triage's score, then age.
+/// The order of work: what was never quarantined first, then by tier, then what failed less often,
+/// then triage's score, then age. Otherwise an issue that cannot be solved would come before others
+/// again whenever its quarantine ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
+    quarantines: u32,
     tier: usize,
+    failures: u32,
     score: Reverse<i64>,
     created: Timestamp,
     number: IssueNumber,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::Problem;
@@ -11,7 +12,6 @@ use timmy_core::event::Outcome;
 
 use super::action::Extent;
 use super::brief::Brief;
-use super::brief::IssueKey;
 use super::settings::Settings;
 use super::state::Scope;
 use super::terms::Terms;
@@ -47,33 +47,33 @@ pub enum Input {
     /// A claim was won and the run's first event recorded.
     Began {
         /// The issue.
-        key: IssueKey,
+        key: IssueName,
     },
     /// An event of the run was recorded. Nothing more may be heard for `patience`.
     Heard {
         /// The issue.
-        key: IssueKey,
+        key: IssueName,
         /// How long the step that follows may be silent; zero for as long as it likes.
         patience: Duration,
     },
     /// Nothing was started.
     Declined {
         /// The issue.
-        key: IssueKey,
+        key: IssueName,
         /// Why.
         declined: Declined,
     },
     /// A running attempt has to stop: it holds too much of the disk, say.
     Unwanted {
         /// The issue.
-        key: IssueKey,
+        key: IssueName,
         /// Why, as a sentence.
         reason: String,
     },
     /// A run ended.
     Ended {
         /// The issue.
-        key: IssueKey,
+        key: IssueName,
         /// How.
         ended: Ended,
     },
@@ -147,6 +147,8 @@ pub struct Declined {
 pub enum Recheck {
     /// After this time: somebody else's claim lapses, say.
     After(Duration),
+    /// When the issue itself changes: it was answered, and nothing else makes it work again.
+    IssueEdited,
     /// When the issue changes, or the base it would start from.
     IssueChanges,
     /// When any issue or pull request of the repository changes: a blocker is closed, say.

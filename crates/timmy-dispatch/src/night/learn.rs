@@ -5,26 +5,23 @@ use std::time::Duration;
 use timmy_core::Code;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_core::event::Outcome;
 use timmy_forge::IssueState;
 
-use super::action::Extent;
 use super::action::Purpose;
 use super::backoff;
 use super::brief::Brief;
-use super::brief::IssueKey;
 use super::failure;
 use super::failure::Fault;
 use super::input::Attended;
 use super::input::Declined;
 use super::input::Ended;
 use super::input::Input;
-use super::input::Listing;
 use super::input::Recheck;
 use super::input::Stop;
-use super::pause::LONGEST_PAUSE;
 use super::settings::Settings;
 use super::state::Hold;
 use super::state::Known;
@@ -38,6 +35,9 @@ use crate::selection;
 /// After a run that ended with a result its issue is looked at again. Section 8.4 of the Symphony
 /// specification.
 const CONTINUATION: Duration = Duration::from_secs(1);
+/// How long a quarantine lasts at least when nothing but the base changes; doubled each time.
+const FIRST_QUARANTINE: Duration = Duration::from_secs(1_800);
+const LONGEST_QUARANTINE: Duration = Duration::from_secs(8 * 3_600);
 /// After a claim was lost.
 const AFTER_LOSS: Duration = Duration::from_secs(60);
 
@@ -46,10 +46,10 @@ impl State {
     pub(super) fn learn(&mut self, at: Duration, input: &Input) {
         self.now = self.now.max(at);
         self.let_go();
-        self.unsettled |= match input {
-            Input::Tick | Input::Began { .. } | Input::Heard { .. } | Input::Woken { .. } => false,
-            _ => true,
-        };
+        self.unsettled |= !matches!(
+            input,
+            Input::Tick | Input::Began { .. } | Input::Heard { .. } | Input::Woken { .. }
+        );
         match input {
             Input::Tick => {}
             Input::Configured(settings) => self.configure(settings),
@@ -129,7 +129,16 @@ impl State {
         for repo in wanted {
             self.repositories.entry(repo.clone()).or_default();
         }
-        let gone = |key: &IssueKey| !wanted.contains(&key.repo);
+        let left = |scope: &&Scope| {
+            scope
+                .repository()
+                .is_some_and(|repo| !wanted.contains(repo))
+        };
+        let left: Vec<Scope> = self.pauses.keys().filter(left).cloned().collect();
+        for scope in left {
+            self.resume(&scope);
+        }
+        let gone = |key: &IssueName| !wanted.contains(&key.repo);
         for (key, running) in &mut self.running {
             if gone(key) {
                 running.unwanted = Some("its repository is not configured any more".to_owned());
@@ -142,7 +151,7 @@ impl State {
         self.ready.clear();
         for (key, known) in std::mem::take(&mut self.known) {
             if !gone(&key) {
-                self.note(key.repo.clone(), known.brief, known.hold);
+                self.note(key.repo.clone(), known);
             }
         }
         self.timers.retain(|(_, key)| self.known.contains_key(key));
@@ -150,17 +159,18 @@ impl State {
     }
 
     /// Remembers an issue, with its hold, and makes it ready when nothing keeps it.
-    fn note(&mut self, repo: RepoName, brief: Brief, hold: Option<Hold>) {
-        let key = IssueKey {
+    pub(super) fn note(&mut self, repo: RepoName, known: Known) {
+        let key = IssueName {
             repo,
-            number: brief.number,
+            number: known.brief.number,
         };
         let rules = &self.settings.selection;
-        let answers = selection::judge_subject(brief.subject(), rules, &self.settings.login);
+        let subject = known.brief.subject();
+        let answers = selection::judge_subject(subject, rules, &self.settings.login);
         let excluded = selection::failure(&answers).map(str::to_owned);
         let excluded = excluded.or_else(|| {
             let terms = &self.repositories.get(&key.repo)?.terms;
-            terms.excludes(state_name(&brief), &brief.labels)
+            terms.excludes(state_name(&known.brief), &known.brief.labels)
         });
         if let Some(running) = self.running.get_mut(&key)
             && running.purpose == Purpose::Resolve
@@ -168,23 +178,18 @@ impl State {
         {
             running.unwanted = Some(reason.clone());
         }
-        let rank = brief.rank(rules);
+        let rank = known.rank(rules);
         let runs = self.running.contains_key(&key);
-        if excluded.is_none() && hold.is_none() && !runs {
+        if excluded.is_none() && known.hold.is_none() && !runs {
             self.ready.insert((rank, key.clone()));
         }
-        let known = Known {
-            brief,
-            excluded,
-            hold,
-        };
-        self.known.insert(key, known);
+        self.known.insert(key, Known { excluded, ..known });
     }
 
     /// Forgets an issue, with everything that waits for it.
-    fn forget(&mut self, key: &IssueKey) -> Option<Known> {
+    pub(super) fn forget(&mut self, key: &IssueName) -> Option<Known> {
         let known = self.known.remove(key)?;
-        let rank = known.brief.rank(&self.settings.selection);
+        let rank = known.rank(&self.settings.selection);
         self.ready.remove(&(rank, key.clone()));
         if let Some(Hold {
             release: Release::At(due),
@@ -197,114 +202,7 @@ impl State {
         Some(known)
     }
 
-    fn listed(&mut self, repo: &RepoName, listing: &Listing) {
-        let (now, settings) = (self.now, &self.settings);
-        let Some(repository) = self.repositories.get_mut(repo) else {
-            return;
-        };
-        let mut new_terms = false;
-        if let Some(Ok(terms)) = &listing.terms {
-            new_terms = repository.terms != *terms;
-            repository.terms = terms.clone();
-        }
-        let poll = settings.poll.max(repository.terms.poll);
-        let first = !repository.listed;
-        repository.listing = false;
-        repository.listed = true;
-        repository.failures = 0;
-        repository.next_list = if repository.woken { now } else { now + poll };
-        if listing.extent == Extent::Everything {
-            let broken = matches!(listing.terms, Some(Err(_)));
-            // A file that cannot be used is looked at again with every list until it is mended.
-            repository.next_full = now + if broken { poll } else { settings.full };
-        }
-        if first || listing.pulls_changed {
-            repository.attend_due = now;
-        }
-        let based = listing.base.is_some() && repository.base.is_some();
-        let base_moved = based && repository.base != listing.base;
-        if listing.base.is_some() {
-            repository.base.clone_from(&listing.base);
-        }
-        self.resume(&Scope::Repository(repo.clone()));
-        match &listing.terms {
-            None => {}
-            Some(Ok(_)) => self.resume(&Scope::Workflow(repo.clone())),
-            Some(Err(problem)) => self.pause(Scope::Workflow(repo.clone()), problem, NEVER),
-        }
-        if new_terms {
-            self.judge_again(repo);
-        }
-        if listing.extent == Extent::Everything {
-            self.forget_others(repo, &listing.issues);
-        }
-        let mut changed = listing.pulls_changed || base_moved;
-        for brief in &listing.issues {
-            changed |= self.refresh(repo, brief);
-        }
-        self.thaw(repo, changed, base_moved);
-    }
-
-    /// Judges every issue of a repository by its new terms.
-    fn judge_again(&mut self, repo: &RepoName) {
-        let keys = self.known.keys().filter(|key| key.repo == *repo);
-        let keys: Vec<IssueKey> = keys.cloned().collect();
-        for key in keys {
-            let Some(known) = self.known.get(&key).cloned() else {
-                continue;
-            };
-            let rank = known.brief.rank(&self.settings.selection);
-            self.ready.remove(&(rank, key.clone()));
-            self.note(key.repo, known.brief, known.hold);
-        }
-    }
-
-    /// Brings one issue up to date. True when something about it changed.
-    fn refresh(&mut self, repo: &RepoName, brief: &Brief) -> bool {
-        let key = IssueKey {
-            repo: repo.clone(),
-            number: brief.number,
-        };
-        let same = |known: &Known| known.brief == *brief;
-        if self.known.get(&key).is_some_and(same) {
-            return false;
-        }
-        let before = self.forget(&key);
-        if brief.state == IssueState::Closed {
-            self.not_wanted(&key, "the issue was closed");
-            return before.is_some();
-        }
-        let hold = before.and_then(|known| known.hold);
-        // A change of the issue ends what waited for one; a retry keeps its time.
-        let hold = hold.filter(|hold| matches!(hold.release, Release::At(_)));
-        if let Some(Hold {
-            release: Release::At(due),
-            ..
-        }) = &hold
-        {
-            self.timers.insert((*due, key.clone()));
-        }
-        self.note(repo.clone(), brief.clone(), hold);
-        let known = self.known.get(&key);
-        if let Some(reason) = known.and_then(|known| known.excluded.clone()) {
-            self.not_wanted(&key, &reason);
-        }
-        true
-    }
-
-    /// After a list of everything: what is not in it is not open any more.
-    fn forget_others(&mut self, repo: &RepoName, listed: &[Brief]) {
-        let numbers: std::collections::BTreeSet<_> = listed.iter().map(|b| b.number).collect();
-        let known = self.known.keys().chain(self.running.keys());
-        let gone = known.filter(|key| key.repo == *repo && !numbers.contains(&key.number));
-        let gone: Vec<IssueKey> = gone.cloned().collect();
-        for key in gone {
-            self.forget(&key);
-            self.not_wanted(&key, "the issue is not open any more");
-        }
-    }
-
-    fn not_wanted(&mut self, key: &IssueKey, reason: &str) {
+    pub(super) fn not_wanted(&mut self, key: &IssueName, reason: &str) {
         if let Some(running) = self.running.get_mut(key)
             && running.purpose == Purpose::Resolve
         {
@@ -312,24 +210,7 @@ impl State {
         }
     }
 
-    /// Ends the holds of a repository that waited for a change.
-    fn thaw(&mut self, repo: &RepoName, changed: bool, base_moved: bool) {
-        let of_repository = self.frozen.iter().filter(|key| key.repo == *repo);
-        let over = of_repository.filter(|key| {
-            let hold = self.known.get(*key).and_then(|known| known.hold.as_ref());
-            match hold.map(|hold| hold.release) {
-                Some(Release::RepositoryChanges) => changed,
-                Some(Release::IssueChanges) => base_moved,
-                Some(Release::At(_)) | None => true,
-            }
-        });
-        let over: Vec<IssueKey> = over.cloned().collect();
-        for key in over {
-            self.release(&key);
-        }
-    }
-
-    fn release(&mut self, key: &IssueKey) {
+    pub(super) fn release(&mut self, key: &IssueName) {
         self.frozen.remove(key);
         let runs = self.running.contains_key(key);
         let Some(known) = self.known.get_mut(key) else {
@@ -337,42 +218,31 @@ impl State {
         };
         known.hold = None;
         if known.excluded.is_none() && !runs {
-            let rank = known.brief.rank(&self.settings.selection);
+            let rank = known.rank(&self.settings.selection);
             self.ready.insert((rank, key.clone()));
         }
     }
 
-    fn hold(&mut self, key: &IssueKey, hold: Hold) {
+    fn hold(&mut self, key: &IssueName, hold: Hold) {
         let Some(known) = self.forget(key) else {
             return;
         };
         match hold.release {
             Release::At(due) => drop(self.timers.insert((due, key.clone()))),
-            Release::IssueChanges | Release::RepositoryChanges => {
+            Release::IssueEdited | Release::IssueChanges | Release::RepositoryChanges => {
                 self.frozen.insert(key.clone());
             }
         }
-        self.note(key.repo.clone(), known.brief, Some(hold));
+        let hold = Some(hold);
+        self.note(key.repo.clone(), Known { hold, ..known });
     }
 
-    fn list_failed(&mut self, repo: &RepoName, problem: &Problem, lasts: Option<Duration>) {
-        let (now, poll) = (self.now, self.settings.poll);
-        let Some(repository) = self.repositories.get_mut(repo) else {
-            return;
-        };
-        repository.listing = false;
-        repository.failures += 1;
-        let wait = backoff::delay(poll, LONGEST_PAUSE.max(poll), repository.failures);
-        let wait = wait.max(lasts.unwrap_or_default());
-        repository.next_list = now + wait;
-        self.pause(Scope::Repository(repo.clone()), problem, wait);
-    }
-
-    fn declined(&mut self, key: &IssueKey, declined: &Declined) {
+    fn declined(&mut self, key: &IssueName, declined: &Declined) {
         self.running.remove(key);
         self.end_trials(key);
         let release = match declined.recheck {
             Recheck::After(wait) => Release::At(self.now + wait),
+            Recheck::IssueEdited => Release::IssueEdited,
             Recheck::IssueChanges => Release::IssueChanges,
             Recheck::RepositoryChanges => Release::RepositoryChanges,
         };
@@ -380,11 +250,12 @@ impl State {
             reason: declined.reason.clone(),
             release,
             retry: None,
+            settled: Duration::ZERO,
         };
         self.hold(key, hold);
     }
 
-    fn ended(&mut self, key: &IssueKey, ended: &Ended) {
+    fn ended(&mut self, key: &IssueName, ended: &Ended) {
         let ran = self.running.remove(key);
         let answered_feedback = ran.is_some_and(|running| running.purpose != Purpose::Resolve);
         if answered_feedback && let Some(repository) = self.repositories.get_mut(&key.repo) {
@@ -431,6 +302,7 @@ impl State {
                     reason: "its claim was lost to somebody else".to_owned(),
                     release: Release::At(self.now + AFTER_LOSS),
                     retry: None,
+                    settled: Duration::ZERO,
                 };
                 if lost {
                     self.hold(key, hold);
@@ -442,13 +314,20 @@ impl State {
     }
 
     /// An attempt that the agent or the issue is to blame for.
-    fn failed(&mut self, key: &IssueKey, ended: &Ended) {
+    fn failed(&mut self, key: &IssueName, ended: &Ended) {
+        if let Some(mut known) = self.forget(key) {
+            known.failures += 1;
+            self.note(key.repo.clone(), known);
+        }
         let failures = ended.failed_attempts.max(1);
         let reason = format!(
             "the last attempt ended: {}",
             ended.outcome.word().replace('_', " ")
         );
-        if failures >= self.settings.selection.attempts {
+        let most = self.settings.selection.attempts;
+        if failures >= most {
+            let all = self.known.get(key).map_or(failures, |known| known.failures);
+            let times = all.div_ceil(most.max(1));
             if let Some(fingerprint) = ended.fingerprint.clone() {
                 self.notices.push(EventKind::IssueQuarantined {
                     repo: key.repo.clone(),
@@ -461,6 +340,7 @@ impl State {
                 reason: format!("{failures} attempts failed from the same beginnings"),
                 release: Release::IssueChanges,
                 retry: None,
+                settled: self.now + backoff::delay(FIRST_QUARANTINE, LONGEST_QUARANTINE, times),
             };
             self.hold(key, hold);
             return;
@@ -480,11 +360,12 @@ impl State {
         self.retry(key, failures + 1, self.now + wait, &reason);
     }
 
-    fn retry(&mut self, key: &IssueKey, attempt: u32, due: Duration, reason: &str) {
+    fn retry(&mut self, key: &IssueName, attempt: u32, due: Duration, reason: &str) {
         let hold = Hold {
             reason: reason.to_owned(),
             release: Release::At(due),
             retry: Some(attempt),
+            settled: Duration::ZERO,
         };
         self.hold(key, hold);
     }
@@ -499,7 +380,7 @@ impl State {
         repository.merge_due = attended.queued;
         self.answers.retain(|key, _| key.repo != *repo);
         for (issue, pull) in &attended.answers {
-            let key = IssueKey {
+            let key = IssueName {
                 repo: repo.clone(),
                 number: *issue,
             };

@@ -27,9 +27,12 @@
 mod action;
 mod backoff;
 mod brief;
+mod explain;
 pub mod failure;
+mod idle;
 mod input;
 mod learn;
+mod listing;
 pub mod overlap;
 mod pause;
 mod room;
@@ -46,7 +49,6 @@ pub use action::Action;
 pub use action::Extent;
 pub use action::Purpose;
 pub use brief::Brief;
-pub use brief::IssueKey;
 pub use brief::Rank;
 pub use input::Attended;
 pub use input::Declined;
@@ -215,7 +217,7 @@ fn finished(state: &State, actions: &[Action]) -> Option<String> {
     }
     match state.settings.until {
         Until::Forever => None,
-        Until::Idle => state.is_idle().then(|| "there is nothing to do".to_owned()),
+        Until::Idle => state.idle(),
         Until::Time(end) => (state.now >= end).then(|| "its time is over".to_owned()),
     }
 }

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 
 use super::backoff;
-use super::brief::IssueKey;
 use super::state::Pause;
 use super::state::Scope;
 use super::state::State;
@@ -20,7 +20,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 impl State {
     /// A run of `key` got as far as an answer: whatever it was the trial of works.
-    pub(super) fn platforms_worked(&mut self, key: &IssueKey) {
+    pub(super) fn platforms_worked(&mut self, key: &IssueName) {
         let tried = |pause: &Pause| pause.trial.as_ref() == Some(key);
         let over = self.pauses.iter().filter(|(_, pause)| tried(pause));
         let over: Vec<Scope> = over.map(|(scope, _)| scope.clone()).collect();
@@ -29,7 +29,7 @@ impl State {
         }
     }
 
-    pub(super) fn end_trials(&mut self, key: &IssueKey) {
+    pub(super) fn end_trials(&mut self, key: &IssueName) {
         for pause in self.pauses.values_mut() {
             if pause.trial.as_ref() == Some(key) {
                 pause.trial = None;
@@ -39,7 +39,7 @@ impl State {
 
     pub(super) fn platform_failed(
         &mut self,
-        key: &IssueKey,
+        key: &IssueName,
         scope: Scope,
         problem: &Problem,
         lasts: Option<Duration>,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::RepoName;
 
-use super::brief::IssueKey;
 use super::state::Scope;
 use super::state::State;
 use super::taken::Taken;
@@ -74,7 +74,7 @@ impl Room {
         self.left == 0
     }
 
-    fn count(&mut self, key: &IssueKey, state: &str, files: &BTreeSet<String>) {
+    fn count(&mut self, key: &IssueName, state: &str, files: &BTreeSet<String>) {
         *self.per_repository.entry(key.repo.clone()).or_default() += 1;
         *self.per_state.entry(state.to_owned()).or_default() += 1;
         let taken = self.files.entry(key.repo.clone()).or_default();
@@ -82,7 +82,7 @@ impl Room {
     }
 
     /// Takes a place for an issue, if there is one for it.
-    pub(super) fn take(&mut self, state: &State, key: &IssueKey) -> bool {
+    pub(super) fn take(&mut self, state: &State, key: &IssueName) -> bool {
         if self.left == 0 || self.obstacle(state, key).is_some() {
             return false;
         }
@@ -92,7 +92,11 @@ impl Room {
     }
 
     /// What keeps an issue from starting now.
-    pub(super) fn obstacle<'a>(&self, state: &'a State, key: &'a IssueKey) -> Option<Obstacle<'a>> {
+    pub(super) fn obstacle<'a>(
+        &self,
+        state: &'a State,
+        key: &'a IssueName,
+    ) -> Option<Obstacle<'a>> {
         let settings = &state.settings;
         let here = self.per_repository.get(&key.repo).copied().unwrap_or(0);
         let terms = &state.repositories.get(&key.repo)?.terms;

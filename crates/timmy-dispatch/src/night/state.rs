@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::Problem;
@@ -14,12 +15,12 @@ use timmy_core::RepoName;
 use super::action::Action;
 use super::action::Purpose;
 use super::brief::Brief;
-use super::brief::IssueKey;
 use super::brief::Rank;
 use super::input::Stop;
 use super::settings::Settings;
 use super::settings::Until;
 use super::terms::Terms;
+use crate::selection::SelectionSettings;
 
 /// Later than anything.
 pub(super) const NEVER: Duration = Duration::MAX;
@@ -30,16 +31,16 @@ pub struct State {
     pub(super) now: Duration,
     pub(super) settings: Settings,
     pub(super) repositories: BTreeMap<RepoName, Repository>,
-    pub(super) known: BTreeMap<IssueKey, Known>,
+    pub(super) known: BTreeMap<IssueName, Known>,
     /// What could start, in the order of work.
-    pub(super) ready: BTreeSet<(Rank, IssueKey)>,
+    pub(super) ready: BTreeSet<(Rank, IssueName)>,
     /// Holds that end at a time.
-    pub(super) timers: BTreeSet<(Duration, IssueKey)>,
+    pub(super) timers: BTreeSet<(Duration, IssueName)>,
     /// Holds that end with a change.
-    pub(super) frozen: BTreeSet<IssueKey>,
+    pub(super) frozen: BTreeSet<IssueName>,
     /// Issues whose own pull request has feedback, and that pull request.
-    pub(super) answers: BTreeMap<IssueKey, IssueNumber>,
-    pub(super) running: BTreeMap<IssueKey, Running>,
+    pub(super) answers: BTreeMap<IssueName, IssueNumber>,
+    pub(super) running: BTreeMap<IssueName, Running>,
     pub(super) pauses: BTreeMap<Scope, Pause>,
     pub(super) stop: Option<Stop>,
     pub(super) finished: bool,
@@ -93,6 +94,15 @@ pub(super) struct Known {
     /// The rule that leaves it out, as a sentence.
     pub(super) excluded: Option<String>,
     pub(super) hold: Option<Hold>,
+    /// Attempts at it that failed while this process lived.
+    pub(super) failures: u32,
+}
+
+impl Known {
+    /// Where it stands among the others.
+    pub(super) fn rank(&self, settings: &SelectionSettings) -> Rank {
+        self.brief.rank(settings, self.failures)
+    }
 }
 
 /// Why an issue waits.
@@ -102,12 +112,15 @@ pub(super) struct Hold {
     pub(super) release: Release,
     /// The number of the attempt that will be made, when it is a retry.
     pub(super) retry: Option<u32>,
+    /// A base that moves before this time ends nothing: on a busy repository it always moves.
+    pub(super) settled: Duration,
 }
 
 /// What ends a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
     At(Duration),
+    IssueEdited,
     IssueChanges,
     RepositoryChanges,
 }
@@ -185,7 +198,7 @@ pub struct Pause {
     /// Until when nothing starts.
     pub until: Duration,
     pub(super) step: u32,
-    pub(super) trial: Option<IssueKey>,
+    pub(super) trial: Option<IssueName>,
 }
 
 /// The claim states of the Symphony specification (section 7.1).
@@ -230,7 +243,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The issue.
-    pub issue: IssueKey,
+    pub issue: IssueName,
     /// The number of the attempt that waits; none while one runs.
     pub attempt: Option<u32>,
     /// Since when it runs, or when it is tried again, in seconds of the loop's clock.
@@ -261,104 +274,15 @@ impl State {
         }
     }
 
-    /// Where an issue stands, in the terms of the Symphony specification.
-    #[must_use]
-    pub fn claim_state(&self, key: &IssueKey) -> ClaimState {
-        if let Some(running) = self.running.get(key) {
-            return match running.stage {
-                Stage::Starting | Stage::Stopping => ClaimState::Claimed,
-                Stage::Working => ClaimState::Running,
-            };
-        }
-        let Some(known) = self.known.get(key) else {
-            let reason = "it is not among the open issues".to_owned();
-            return ClaimState::Released { reason };
-        };
-        if let Some(reason) = known.excluded.clone() {
-            return ClaimState::Released { reason };
-        }
-        match known.hold.clone() {
-            None => ClaimState::Unclaimed,
-            Some(Hold {
-                reason,
-                release: Release::At(due),
-                retry: Some(attempt),
-            }) => ClaimState::RetryQueued {
-                attempt,
-                due,
-                reason,
-            },
-            Some(Hold { reason, .. }) => ClaimState::Released { reason },
-        }
-    }
-
-    /// Why an issue runs, waits or is left out, as a sentence.
-    #[must_use]
-    pub fn standing(&self, key: &IssueKey) -> String {
-        match self.claim_state(key) {
-            ClaimState::Claimed => "its claim is being won or given back".to_owned(),
-            ClaimState::Running => "an attempt runs".to_owned(),
-            ClaimState::RetryQueued { reason, .. } | ClaimState::Released { reason } => reason,
-            ClaimState::Unclaimed => self.waits_for(key),
-        }
-    }
-
-    fn waits_for(&self, key: &IssueKey) -> String {
-        let pause = self.pauses.iter().find(|(scope, _)| match scope {
-            Scope::Repository(repo) | Scope::Workflow(repo) => *repo == key.repo,
-            _ => true,
-        });
-        if let Some((scope, pause)) = pause {
-            return format!("{scope} is paused: {}", pause.problem.what);
-        }
-        if self.is_ending() {
-            return "the loop ends".to_owned();
-        }
-        let room = self.room();
-        if room.is_full() {
-            return "every slot is taken".to_owned();
-        }
-        match room.obstacle(self, key) {
-            Some(obstacle) => obstacle.to_string(),
-            None => "it is next".to_owned(),
-        }
-    }
-
-    /// What runs and what waits.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let running = self.running.iter().map(|(key, running)| Row {
-            issue: key.clone(),
-            attempt: None,
-            at_s: running.since.as_secs(),
-            reason: String::new(),
-        });
-        let retries = self.timers.iter().filter_map(|(due, key)| {
-            let hold = self.known.get(key)?.hold.as_ref()?;
-            Some(Row {
-                issue: key.clone(),
-                attempt: Some(hold.retry?),
-                at_s: due.as_secs(),
-                reason: hold.reason.clone(),
-            })
-        });
-        let pauses = self.pauses.iter();
-        Snapshot {
-            running: running.collect(),
-            retries: retries.collect(),
-            ready: self.ready.len(),
-            pauses: pauses
-                .map(|(scope, pause)| (scope.to_string(), pause.problem.clone()))
-                .collect(),
-        }
-    }
-
     /// When a tick could next change something; none when only the world can.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let mut times: Vec<Duration> = Vec::new();
-        times.extend(self.timers.first().map(|(due, _)| *due));
-        for repository in self.repositories.values() {
+        // What is only looked at to start something waits for nothing once nothing starts.
+        let looking = !self.is_ending();
+        let due = self.timers.first().filter(|_| looking);
+        times.extend(due.map(|(due, _)| *due));
+        for repository in self.repositories.values().filter(|_| looking) {
             if !repository.listing {
                 times.push(repository.next_list);
             }
@@ -373,9 +297,11 @@ impl State {
             }
         }
         let held_back = self.pauses.values().filter(|pause| pause.until > self.now);
-        times.extend(held_back.map(|pause| pause.until));
-        if let Until::Time(end) = self.settings.until {
-            times.push(end.max(self.now));
+        times.extend(held_back.filter(|_| looking).map(|pause| pause.until));
+        if let Until::Time(end) = self.settings.until
+            && looking
+        {
+            times.push(end);
         }
         times.into_iter().filter(|time| *time != NEVER).min()
     }
@@ -393,7 +319,7 @@ impl State {
     }
 
     /// The issues that are known to be open.
-    pub fn issues(&self) -> impl Iterator<Item = &IssueKey> {
+    pub fn issues(&self) -> impl Iterator<Item = &IssueName> {
         self.known.keys()
     }
 
@@ -407,12 +333,9 @@ impl State {
         })
     }
 
-    pub(super) fn may_start(&self, key: &IssueKey) -> bool {
+    pub(super) fn may_start(&self, key: &IssueName) -> bool {
         let mut scopes = self.pauses.keys();
-        let held_back = scopes.any(|scope| match scope {
-            Scope::Repository(repo) | Scope::Workflow(repo) => *repo == key.repo,
-            _ => false,
-        });
+        let held_back = scopes.any(|scope| scope.repository() == Some(&key.repo));
         !held_back && !self.running.contains_key(key) && self.repositories.contains_key(&key.repo)
     }
 
@@ -425,29 +348,6 @@ impl State {
         self.stop.is_some() || self.finished || time_is_over
     }
 
-    /// Whether nothing is left that could start before something changes.
-    pub(super) fn is_idle(&self) -> bool {
-        let looked_at = |repository: &Repository| {
-            repository.listed
-                && !repository.listing
-                && !repository.attending
-                && !repository.merging
-                && !repository.merge_due
-                && repository.attend_due > self.now
-        };
-        let retries = self.timers.iter().any(|(_, key)| {
-            let hold = self.known.get(key).and_then(|known| known.hold.as_ref());
-            hold.is_some_and(|hold| hold.retry.is_some())
-        });
-        let nothing_waits = self.ready.is_empty() && self.answers.is_empty() && !retries;
-        let long = Duration::from_secs(60);
-        let mut pauses = self.pauses.values();
-        let held_back = pauses.any(|pause| pause.until.saturating_sub(self.now) > long);
-        self.running.is_empty()
-            && (held_back || nothing_waits)
-            && (held_back || self.repositories.values().all(looked_at))
-    }
-
     /// How long an attempt in a repository may be silent.
     pub(super) fn stall(&self, repo: &RepoName) -> Duration {
         let terms = self.repositories.get(repo).map(|known| &known.terms);
@@ -455,14 +355,14 @@ impl State {
         own.unwrap_or(self.settings.stall)
     }
 
-    pub(super) fn state_of(&self, key: &IssueKey) -> &'static str {
+    pub(super) fn state_of(&self, key: &IssueName) -> &'static str {
         match self.known.get(key).map(|known| known.brief.state) {
             Some(timmy_forge::IssueState::Closed) => "closed",
             Some(timmy_forge::IssueState::Open) | None => "open",
         }
     }
 
-    pub(super) fn files_of(&self, key: &IssueKey) -> &BTreeSet<String> {
+    pub(super) fn files_of(&self, key: &IssueName) -> &BTreeSet<String> {
         const NONE: &BTreeSet<String> = &BTreeSet::new();
         self.known.get(key).map_or(NONE, |known| &known.brief.files)
     }
@@ -498,7 +398,7 @@ impl State {
         }
     }
 
-    fn begin(&mut self, key: &IssueKey, purpose: Purpose) {
+    fn begin(&mut self, key: &IssueName, purpose: Purpose) {
         let running = Running {
             stage: Stage::Starting,
             purpose,
@@ -512,7 +412,7 @@ impl State {
         self.running.insert(key.clone(), running);
         self.answers.remove(key);
         if let Some(known) = self.known.get(key) {
-            let rank = known.brief.rank(&self.settings.selection);
+            let rank = known.rank(&self.settings.selection);
             self.ready.remove(&(rank, key.clone()));
         }
         for pause in self.pauses.values_mut() {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use timmy_core::Code;
 use timmy_core::EventKind;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_forge::IssueState;
@@ -18,8 +19,8 @@ pub(super) fn repo() -> RepoName {
     "operator/project".parse().unwrap()
 }
 
-pub(super) fn key(number: u64) -> IssueKey {
-    IssueKey {
+pub(super) fn key(number: u64) -> IssueName {
+    IssueName {
         repo: repo(),
         number,
     }
@@ -203,10 +204,12 @@ fn a_poison_issue_waits_longer_each_time_and_is_then_left_alone() {
             reason,
         };
         assert_eq!(vec![&retry], said(&actions));
-        // The others have their turn meanwhile.
-        assert_eq!(vec![2], started(&actions));
         at += Duration::from_secs(wait);
-        let actions = night.handle(at, &ended(2, cancelled(), 0));
+        // The others have their turn first, although they are younger.
+        let later = night.handle(at, &Input::Tick);
+        assert_eq!(vec![2], [started(&actions), started(&later)].concat());
+        let answered = Outcome::PullRequest { number: 9 };
+        let actions = night.handle(at, &ended(2, answered, 0));
         assert_eq!(vec![1], started(&actions));
     }
     night.handle(at, &ended(1, Outcome::NoChange, 3));
@@ -216,9 +219,53 @@ fn a_poison_issue_waits_longer_each_time_and_is_then_left_alone() {
         title: "Issue 1, said better".to_owned(),
         ..brief(1)
     };
-    night.handle(at, &listed(vec![changed, brief(2)]));
-    let actions = night.handle(at, &ended(2, cancelled(), 0));
+    let actions = night.handle(at, &listed(vec![changed, brief(2)]));
     assert_eq!(vec![1], started(&actions));
+}
+
+#[test]
+fn a_base_that_moves_all_the_time_does_not_end_a_quarantine_at_once() {
+    let mut night = Night::new(Settings {
+        slots: 1,
+        ..settings()
+    });
+    let moved = |base: char, issues| Input::Listed {
+        repo: repo(),
+        listing: Listing {
+            extent: Extent::Everything,
+            issues,
+            pulls_changed: false,
+            base: base.to_string().repeat(40).parse().ok(),
+            terms: None,
+        },
+    };
+    night.handle(SECOND, &moved('a', vec![brief(1)]));
+    night.handle(SECOND, &ended(1, Outcome::NoChange, 3));
+    let soon = SECOND + Duration::from_secs(60);
+    let actions = night.handle(soon, &moved('b', vec![brief(1)]));
+    assert_eq!(Vec::<u64>::new(), started(&actions));
+    let late = soon + Duration::from_secs(3_600);
+    assert_eq!(
+        vec![1],
+        started(&night.handle(late, &moved('c', vec![brief(1)])))
+    );
+}
+
+#[test]
+fn a_loop_that_drains_waits_for_nothing_but_its_runs() {
+    let mut night = Night::new(settings());
+    night.handle(SECOND, &listed(vec![brief(1)]));
+    night.handle(SECOND, &Input::Stop(Stop::Drain));
+    let hour = Duration::from_secs(3_600);
+    night.handle(
+        SECOND,
+        &Input::Heard {
+            key: key(1),
+            patience: hour,
+        },
+    );
+    let wake = night.state().next_wake();
+    assert!(wake > Some(hour), "{wake:?}");
 }
 
 #[test]
@@ -265,6 +312,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     ];
     let rechecks = prop_oneof![
         Just(Recheck::After(Duration::from_secs(5))),
+        Just(Recheck::IssueEdited),
         Just(Recheck::IssueChanges),
         Just(Recheck::RepositoryChanges),
     ];
@@ -309,6 +357,81 @@ fn input(deed: &Deed, running: &BTreeMap<u64, u32>, listing: bool) -> Option<Inp
         },
         Deed::Wake => Input::Woken { repo: repo() },
     })
+}
+
+fn other_repo() -> RepoName {
+    "operator/other".parse().unwrap()
+}
+
+/// A loop over two repositories that ends when nothing is left, and whose first list has failed.
+fn half_blind() -> Night {
+    let settings = Settings {
+        repositories: vec![repo(), other_repo()],
+        until: Until::Idle,
+        ..settings()
+    };
+    let mut night = Night::new(settings);
+    night.handle(Duration::ZERO, &Input::Tick);
+    let failed = Input::ListFailed {
+        repo: other_repo(),
+        problem: Problem::new(Code::new(501), ExitStatus::NotFound, "it is not there"),
+        lasts: Some(100 * SECOND),
+    };
+    let actions = night.handle(SECOND, &failed);
+    assert!(!ends(&actions), "{actions:?}");
+    night
+}
+
+fn ends(actions: &[Action]) -> bool {
+    let end = |action: &Action| matches!(action, Action::Finish { .. });
+    actions.iter().any(end)
+}
+
+#[test]
+fn a_repository_that_is_held_back_ends_no_loop_over_others() {
+    let mut night = half_blind();
+    let actions = night.handle(2 * SECOND, &listed(vec![brief(1)]));
+    assert_eq!(vec![1], started(&actions));
+    night.handle(3 * SECOND, &Input::Began { key: key(1) });
+    night.handle(
+        3 * SECOND,
+        &Input::Attended {
+            repo: repo(),
+            attended: Attended::default(),
+        },
+    );
+    // Its retry is waited for, whatever is wrong with the other repository.
+    let actions = night.handle(4 * SECOND, &ended(1, Outcome::NoChange, 1));
+    assert!(!ends(&actions), "{actions:?}");
+    let actions = night.handle(15 * SECOND, &Input::Tick);
+    assert_eq!(vec![1], started(&actions));
+}
+
+#[test]
+fn a_loop_that_ends_says_what_was_held_back() {
+    let mut night = half_blind();
+    night.handle(2 * SECOND, &listed(Vec::new()));
+    let attended = Input::Attended {
+        repo: repo(),
+        attended: Attended::default(),
+    };
+    let actions = night.handle(3 * SECOND, &attended);
+    let reason = "what is left is held back (operator/other: it is not there)".to_owned();
+    assert!(actions.contains(&Action::Finish { reason }), "{actions:?}");
+}
+
+#[test]
+fn a_repository_that_is_not_wanted_any_more_holds_nothing_back() {
+    let mut night = half_blind();
+    let fewer = Settings {
+        until: Until::Idle,
+        ..settings()
+    };
+    let actions = night.handle(2 * SECOND, &Input::Configured(Box::new(fewer)));
+    let resumed = Action::Record(EventKind::DispatchResumed {
+        scope: other_repo().to_string(),
+    });
+    assert!(actions.contains(&resumed), "{actions:?}");
 }
 
 proptest! {

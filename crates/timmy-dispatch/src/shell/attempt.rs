@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use timmy_core::Coded;
 use timmy_core::EventKind;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RunId;
 use timmy_store::runs::RunSummary;
@@ -15,7 +16,6 @@ use super::duty::Shared;
 use crate::night::Declined;
 use crate::night::Ended;
 use crate::night::Input;
-use crate::night::IssueKey;
 use crate::night::Purpose;
 use crate::night::Recheck;
 use crate::sprint;
@@ -27,7 +27,7 @@ use crate::sprint::Settings;
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Makes an attempt, and says how it ended.
-pub(super) async fn make(shared: &Shared, key: IssueKey, purpose: Purpose, run: &RunId) -> Input {
+pub(super) async fn make(shared: &Shared, key: IssueName, purpose: Purpose, run: &RunId) -> Input {
     let sprint = &shared.post.sprint;
     let duty = Duty::Attempt {
         key: key.clone(),
@@ -81,7 +81,7 @@ pub(super) async fn make(shared: &Shared, key: IssueKey, purpose: Purpose, run: 
 }
 
 /// Tells the core of every event, and how long the step that follows may be silent.
-fn observer(shared: &Shared, key: &IssueKey, settings: &Settings) -> sprint::Observer {
+fn observer(shared: &Shared, key: &IssueName, settings: &Settings) -> sprint::Observer {
     let (handle, key) = (shared.handle.clone(), key.clone());
     let command = Duration::from_secs(settings.agent.command_seconds) + GRACE;
     let check = Duration::from_secs(settings.publish.check_seconds) + GRACE;
@@ -121,6 +121,8 @@ fn recheck(declined: sprint::Declined, settings: &Settings) -> Declined {
         // Its holder may die; then it lapses.
         "claim" => Recheck::After(Duration::from_secs(settings.claim_ttl_s)),
         "blockers" => Recheck::RepositoryChanges,
+        // A base that moves answers no issue again, and there may be hundreds of them.
+        "pull request" => Recheck::IssueEdited,
         _ => Recheck::IssueChanges,
     };
     Declined {

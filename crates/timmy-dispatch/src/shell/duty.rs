@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use timmy_core::Code;
 use timmy_core::ExitStatus;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_core::RunId;
@@ -18,7 +19,6 @@ use crate::night::Attended;
 use crate::night::Ended;
 use crate::night::Extent;
 use crate::night::Input;
-use crate::night::IssueKey;
 use crate::night::Purpose;
 use crate::workspace::Quota;
 
@@ -30,7 +30,7 @@ pub(super) enum Duty {
         extent: Extent,
     },
     Attempt {
-        key: IssueKey,
+        key: IssueName,
         purpose: Purpose,
         run: RunId,
     },

@@ -21,6 +21,7 @@ use timmy_core::Clock;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::EventSink;
+use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_core::RunId;
@@ -34,7 +35,6 @@ use tokio::task::JoinSet;
 use crate::error::SprintError;
 use crate::night::Action;
 use crate::night::Input;
-use crate::night::IssueKey;
 use crate::night::Night;
 use crate::night::Scope;
 use crate::night::Settings;
@@ -121,7 +121,7 @@ pub struct Shell {
     inbox: mpsc::UnboundedReceiver<Message>,
     tasks: JoinSet<Input>,
     duties: HashMap<Id, Duty>,
-    stops: BTreeMap<IssueKey, Stopper>,
+    stops: BTreeMap<IssueName, Stopper>,
     /// When directories are tidied and the disk is looked at again, on the loop's clock.
     next_tidy: Duration,
     next_room: Duration,

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::EventSink;
+use timmy_core::IssueName;
 use timmy_core::RunId;
 use timmy_store::EventLog;
 
 use super::look::Post;
 use crate::night::Input;
-use crate::night::IssueKey;
 use crate::sprint::Desk;
 use crate::workspace;
 use crate::workspace::Quota;
@@ -54,7 +54,7 @@ async fn warn(log: &EventLog, error: &impl Coded) {
 
 /// Looks whether there is room while attempts run. When there is none the heaviest has to go, so that
 /// the others can end.
-pub(super) async fn watch_room(quota: Arc<Quota>, runs: BTreeMap<RunId, IssueKey>) -> Input {
+pub(super) async fn watch_room(quota: Arc<Quota>, runs: BTreeMap<RunId, IssueName>) -> Input {
     let Err(problem) = quota.admit().await else {
         return Input::Tick;
     };

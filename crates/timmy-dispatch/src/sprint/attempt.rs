@@ -43,6 +43,7 @@ use crate::attempt::Phase;
 use crate::error::SprintError;
 use crate::workflow;
 use crate::workflow::Project;
+use crate::workflow::Said;
 use crate::workflow::Template;
 use crate::workflow::TrackedIssue;
 use crate::workflow::WorkflowError;
@@ -219,10 +220,18 @@ impl Desk {
         policy
     }
 
+    /// What the operator says about the project.
+    pub(super) fn said(&self) -> Said<'_> {
+        Said {
+            check: self.settings.check.as_deref(),
+            workflow: self.settings.workflow.as_ref(),
+        }
+    }
+
     /// Reads what the repository says about itself at the base commit.
     pub(crate) async fn read_project(&self, base: &ObjectName) -> Result<Project, SprintError> {
         let bare = self.bare().await?;
-        Ok(workflow::read_project(&bare, base, self.settings.check.as_deref()).await?)
+        Ok(workflow::read_project(&bare, base, self.said()).await?)
     }
 
     /// The prompt for an issue.

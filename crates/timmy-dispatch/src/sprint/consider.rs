@@ -440,7 +440,7 @@ pub(super) struct Considered {
 
 impl Ground {
     /// The branch of the next attempt, by its short name.
-    fn next_branch(&self, issue: IssueNumber) -> String {
+    pub(super) fn next_branch(&self, issue: IssueNumber) -> String {
         let earlier = self.branches.get(&issue).into_iter().flatten();
         let attempts = earlier
             .filter_map(|branch| issue_and_attempt(branch))
@@ -451,24 +451,6 @@ impl Ground {
 }
 
 impl Desk {
-    pub(super) async fn chosen(
-        &self,
-        ground: &Ground,
-        issue: Issue,
-        lifted: Vec<String>,
-    ) -> Result<Chosen, SprintError> {
-        Ok(Chosen {
-            branch: format!("refs/heads/{}", ground.next_branch(issue.number)),
-            fingerprint: self.fingerprint(ground, &issue).await?,
-            issue,
-            base_branch: ground.base_branch.clone(),
-            base: ground.base.clone(),
-            trusted: ground.base.clone(),
-            lifted,
-            answers: None,
-        })
-    }
-
     /// The commit that new work starts from.
     ///
     /// # Errors

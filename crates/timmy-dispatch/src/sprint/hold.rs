@@ -188,7 +188,9 @@ impl Hold {
             Ok(Published::BranchMoved { .. }) => {
                 Err(SprintError::BranchTaken(branch.as_str().to_owned()))
             }
-            Err(error @ ClaimError::Lost { .. }) => Err(SprintError::ClaimLost(error.to_string())),
+            Err(error @ (ClaimError::Lost { .. } | ClaimError::Fenced { .. })) => {
+                Err(SprintError::ClaimLost(error.to_string()))
+            }
             Err(error) => Err(error.into()),
         }
     }

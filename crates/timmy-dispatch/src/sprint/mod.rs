@@ -45,6 +45,7 @@ use crate::follow_up::FollowUpSettings;
 use crate::merge_queue::MergeQueueSettings;
 use crate::policy::PublishSettings;
 use crate::selection::SelectionSettings;
+use crate::workflow::Workflow;
 use crate::workspace::WorkspaceSettings;
 
 pub use consider::Explanation;
@@ -82,6 +83,8 @@ pub struct Settings {
     pub workspace: WorkspaceSettings,
     /// What becomes of own pull requests.
     pub follow_up: FollowUpSettings,
+    /// The workflow that stands in for the repository's own.
+    pub workflow: Option<Workflow>,
     /// What is merged together.
     pub merge_queue: MergeQueueSettings,
     /// What the machines of providers take from the socket, in watts, by provider.

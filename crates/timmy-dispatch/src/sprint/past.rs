@@ -145,8 +145,7 @@ impl Desk {
         bare: &BareRepository,
         base: &ObjectName,
     ) -> Result<String, SprintError> {
-        let configured = self.settings.check.as_deref();
-        let own = match workflow::read_project(bare, base, configured).await {
+        let own = match workflow::read_project(bare, base, self.said()).await {
             Ok(project) => {
                 let (file, text) = project.instructions.unwrap_or_default();
                 let workflow = project.workflow.sha256;

@@ -106,6 +106,7 @@ impl Stage {
                 base_branch: None,
                 workspace: crate::workspace::WorkspaceSettings::default(),
                 follow_up: crate::follow_up::FollowUpSettings::default(),
+                workflow: None,
                 merge_queue: crate::merge_queue::MergeQueueSettings::default(),
                 watts: std::collections::BTreeMap::new(),
                 models: "demo".to_owned(),

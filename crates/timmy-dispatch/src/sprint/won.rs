@@ -8,6 +8,7 @@
 
 use timmy_core::IssueNumber;
 use timmy_core::RunId;
+use timmy_forge::Issue;
 use timmy_forge::PullFilter;
 use timmy_forge::PullRequest;
 use timmy_forge::StateFilter;
@@ -19,6 +20,7 @@ use timmy_git::RefName;
 use super::Declined;
 use super::Wish;
 use super::consider::Chosen;
+use super::consider::Ground;
 use super::consider::OwnBranch;
 use super::desk::Desk;
 use super::hold::Hold;
@@ -72,6 +74,25 @@ impl Desk {
             }));
         }
         Ok(Ok(chosen))
+    }
+
+    /// What an attempt at an issue begins with.
+    pub(super) async fn chosen(
+        &self,
+        ground: &Ground,
+        issue: Issue,
+        lifted: Vec<String>,
+    ) -> Result<Chosen, SprintError> {
+        Ok(Chosen {
+            branch: format!("refs/heads/{}", ground.next_branch(issue.number)),
+            fingerprint: self.fingerprint(ground, &issue).await?,
+            issue,
+            base_branch: ground.base_branch.clone(),
+            base: ground.base.clone(),
+            trusted: ground.base.clone(),
+            lifted,
+            answers: None,
+        })
     }
 
     /// Takes branches of earlier attempts without a pull request off the forge. Gives the pull request

@@ -35,6 +35,7 @@ pub use error::WorkflowError;
 pub use issue::BlockerReference;
 pub use issue::TrackedIssue;
 pub use project::Project;
+pub use project::Said;
 pub use project::read_project;
 pub use project::set_up_command;
 pub use settings::AgentSection;

@@ -32,19 +32,31 @@ pub struct Project {
     pub workflow: Workflow,
 }
 
-/// Reads a project at a commit. `configured` is the operator's own check command, which wins.
+/// What the operator says about a project, which wins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Said<'a> {
+    /// The check command.
+    pub check: Option<&'a str>,
+    /// The workflow that stands in for the project's own.
+    pub workflow: Option<&'a Workflow>,
+}
+
+/// Reads a project at a commit.
 ///
 /// # Errors
 /// See [`WorkflowError`].
 pub async fn read_project(
     bare: &BareRepository,
     commit: &ObjectName,
-    configured: Option<&str>,
+    said: Said<'_>,
 ) -> Result<Project, WorkflowError> {
-    let text = read_text(bare, commit, WORKFLOW_FILE)
-        .await?
-        .unwrap_or_default();
-    let workflow = Workflow::parse(&text)?;
+    let workflow = match said.workflow {
+        Some(workflow) => workflow.clone(),
+        None => {
+            let text = read_text(bare, commit, WORKFLOW_FILE).await?;
+            Workflow::parse(&text.unwrap_or_default())?
+        }
+    };
     let mut instructions = None;
     if !workflow.body.is_empty() {
         instructions = Some((WORKFLOW_FILE.to_owned(), workflow.body.clone()));
@@ -56,7 +68,7 @@ pub async fn read_project(
         let text = read_text(bare, commit, file).await?.unwrap_or_default();
         instructions = (!text.trim().is_empty()).then(|| (file.to_owned(), text));
     }
-    let (check, check_source) = match (configured, workflow.timmy.check.clone()) {
+    let (check, check_source) = match (said.check, workflow.timmy.check.clone()) {
         (Some(check), _) => (check.to_owned(), "timmy.toml names it".to_owned()),
         (None, Some(check)) => (check, "WORKFLOW.md names it".to_owned()),
         (None, None) => detect(bare, commit).await?.ok_or(WorkflowError::NoCheck)?,

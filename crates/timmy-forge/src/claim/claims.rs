@@ -1,11 +1,7 @@
 //! Acquiring, renewing, releasing and taking over.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::Weak;
 use std::time::Duration;
 
 use timmy_core::Clock;
@@ -27,9 +23,8 @@ use crate::claim::message::ClaimState;
 use crate::claim::message::MESSAGE_VERSION;
 use crate::claim::outcome::Pushed;
 use crate::claim::sighting::Sightings;
+use crate::claim::timing::Timing;
 
-/// A claim is renewed every fifth of its time to live.
-const RENEWALS_PER_TTL: u32 = 5;
 /// Acquiring an issue whose claim comes and goes is given up after so many tries.
 const TRIES: usize = 3;
 
@@ -70,7 +65,6 @@ pub struct Claims {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) space: RefSpace,
     pub(crate) sightings: Sightings,
-    live: Mutex<BTreeMap<IssueNumber, Weak<()>>>,
 }
 
 /// The right to work on an issue, for as long as it is renewed.
@@ -166,7 +160,6 @@ impl Claims {
             clock,
             space: RefSpace::Hidden,
             sightings,
-            live: Mutex::default(),
         }
     }
 
@@ -190,22 +183,17 @@ impl Claims {
         self.space
     }
 
-    /// The time between renewals.
+    /// The times that follow from the time to live.
     #[must_use]
-    pub fn renewal_interval(&self) -> Duration {
-        self.ttl / RENEWALS_PER_TTL
+    pub fn timing(&self) -> Timing {
+        Timing { ttl: self.ttl }
     }
 
     /// The time until a claim may no longer be acted under, unless it is renewed.
     #[must_use]
     pub fn remaining(&self, claim: &Claim) -> Duration {
         let since = self.clock.monotonic().saturating_sub(claim.confirmed);
-        self.fence().saturating_sub(since)
-    }
-
-    /// 0.6 of the time to live.
-    fn fence(&self) -> Duration {
-        self.ttl * 3 / 5
+        self.timing().fence().saturating_sub(since)
     }
 
     pub(crate) fn reference(&self, issue: IssueNumber) -> Result<RefName, GitError> {
@@ -259,6 +247,7 @@ impl Claims {
             expect: expect.clone(),
         };
         let won = |object, reference| {
+            let alive = self.identity.note_held(self.live_name(&reference));
             Ok(Some(Acquired::Won(Claim {
                 reference,
                 issue,
@@ -267,7 +256,7 @@ impl Claims {
                 object,
                 tried: Vec::new(),
                 confirmed: began,
-                _alive: self.note_alive(issue),
+                _alive: alive,
             })))
         };
         let error = match self.push(&[push]).await? {
@@ -291,7 +280,7 @@ impl Claims {
         }
     }
 
-    /// Renews a claim. Call it every [`Self::renewal_interval`].
+    /// Renews a claim. Call it every [`Timing::renewal_interval`].
     ///
     /// # Errors
     /// [`ClaimError::Lost`] and [`ClaimError::Fenced`] end the run at once;
@@ -325,12 +314,12 @@ impl Claims {
                 expect: Expect::At(claim.object.clone()),
             };
             let error = match self.push(&[push]).await? {
-                Pushed::Done => return self.sightings.forget(claim.reference.as_str()),
+                Pushed::Done => return self.returned(&claim),
                 Pushed::Refused(reason) => return Err(claim.refused(reason)),
                 Pushed::Doubtful(error) => error,
             };
             match self.look(claim.issue, &claim.reference).await? {
-                None => return self.sightings.forget(claim.reference.as_str()),
+                None => return self.returned(&claim),
                 Some(found) if claim.tried.contains(&found) => claim.object = found,
                 Some(found) if found == claim.object => {
                     return Err(self.unreachable(claim.issue, error));
@@ -341,17 +330,19 @@ impl Claims {
         Err(self.undecided(claim.issue, "the claim keeps changing"))
     }
 
-    fn note_alive(&self, issue: IssueNumber) -> Arc<()> {
-        let alive = Arc::new(());
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.insert(issue, Arc::downgrade(&alive));
-        alive
+    fn returned(&self, claim: &Claim) -> Result<(), ClaimError> {
+        self.identity
+            .note_returned(&self.live_name(&claim.reference));
+        self.sightings.forget(claim.reference.as_str())
     }
 
-    pub(crate) fn is_live(&self, issue: IssueNumber) -> bool {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.get(&issue)
-            .is_some_and(|alive| alive.strong_count() > 0)
+    pub(crate) fn is_live(&self, reference: &RefName) -> bool {
+        self.identity.holds(&self.live_name(reference))
+    }
+
+    /// Issues of several repositories have the same refs.
+    fn live_name(&self, reference: &RefName) -> String {
+        format!("{} {reference}", self.remote.url)
     }
 
     pub(crate) async fn commit(

@@ -1,5 +1,7 @@
 //! Who claims: this process, on this machine.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::fs::TryLockError;
@@ -7,6 +9,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::Weak;
 
 use uuid::Uuid;
 
@@ -20,6 +25,16 @@ pub struct Identity {
     /// Random for each private root.
     pub machine: String,
     presence: Option<Arc<Presence>>,
+    held: Arc<Mutex<Held>>,
+}
+
+/// The claims that were won under an identity, whoever in the process did.
+#[derive(Debug, Default)]
+struct Held {
+    /// Those that are acted under, for as long as what is here can be upgraded.
+    live: BTreeMap<String, Weak<()>>,
+    /// Those that were not given back.
+    unreturned: BTreeSet<String>,
 }
 
 /// A lock that the kernel lets go of when the process ends, however it ends.
@@ -27,12 +42,18 @@ pub struct Identity {
 struct Presence {
     directory: PathBuf,
     path: PathBuf,
+    held: Arc<Mutex<Held>>,
     /// Locked as long as it is open.
     _lock: File,
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever meets such a claim on the forge learns from the free lock that nobody is at it.
+        if !held.unreturned.is_empty() {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(%error, "cannot remove the lock of this process");
         }
@@ -47,6 +68,7 @@ impl Identity {
             worker: worker.to_owned(),
             machine: machine.to_owned(),
             presence: None,
+            held: Arc::default(),
         }
     }
 
@@ -62,15 +84,41 @@ impl Identity {
         let path = lock_path(&directory, &worker);
         let lock = File::create(&path).map_err(ClaimError::io(&path))?;
         lock.lock().map_err(ClaimError::io(&path))?;
+        let held = Arc::<Mutex<Held>>::default();
         Ok(Self {
             worker,
             machine: machine_id(&directory)?,
             presence: Some(Arc::new(Presence {
                 directory,
                 path,
+                held: Arc::clone(&held),
                 _lock: lock,
             })),
+            held,
         })
+    }
+
+    /// Takes note of a claim, which is held for as long as the answer lives.
+    pub(crate) fn note_held(&self, claim: String) -> Arc<()> {
+        let alive = Arc::new(());
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.live.retain(|_, other| other.strong_count() > 0);
+        held.live.insert(claim.clone(), Arc::downgrade(&alive));
+        held.unreturned.insert(claim);
+        alive
+    }
+
+    /// Takes note that a claim was given back.
+    pub(crate) fn note_returned(&self, claim: &str) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.unreturned.remove(claim);
+    }
+
+    /// Whether somebody in this process holds a claim.
+    pub(crate) fn holds(&self, claim: &str) -> bool {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let claim = held.live.get(claim);
+        claim.is_some_and(|alive| alive.strong_count() > 0)
     }
 
     /// Whether another process of this machine has certainly ended: its lock is there and free.
@@ -119,6 +167,23 @@ fn machine_id(directory: &Path) -> Result<String, ClaimError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_kept_a_claim_leaves_its_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let onlooker = Identity::of_this_process(root.path()).unwrap();
+        let one = Identity::of_this_process(root.path()).unwrap();
+        let (worker, machine) = (one.worker.clone(), one.machine.clone());
+        drop(one.note_held("a claim".to_owned()));
+        drop(one);
+        assert!(onlooker.knows_to_be_gone(&worker, &machine));
+        let other = Identity::of_this_process(root.path()).unwrap();
+        let path = lock_path(&root.path().join("workers"), &other.worker);
+        drop(other.note_held("a claim".to_owned()));
+        other.note_returned("a claim");
+        drop(other);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn an_ended_process_is_known_and_a_running_one_is_not() {

@@ -17,9 +17,6 @@ use crate::claim::claims::Claims;
 use crate::claim::error::ClaimError;
 use crate::claim::outcome::Published;
 
-/// After a renewal without an answer the next one comes this much sooner.
-const HASTE: u32 = 4;
-
 type Slot = Arc<Mutex<Option<Claim>>>;
 type Ended = Option<Arc<ClaimError>>;
 
@@ -99,7 +96,7 @@ impl KeptClaim {
             match timeout(remaining, publishing).await {
                 Ok(Err(error @ ClaimError::Unreachable { .. })) => {
                     tracing::warn!(%error, "a branch could not be pushed; trying again soon");
-                    tokio::time::sleep(self.claims.renewal_interval() / HASTE).await;
+                    tokio::time::sleep(self.claims.timing().hasty_interval()).await;
                 }
                 Ok(done) => return done,
                 Err(_elapsed) => {
@@ -140,8 +137,8 @@ impl Drop for KeptClaim {
 }
 
 async fn keep_renewing(claims: Arc<Claims>, slot: Slot, end: watch::Sender<Ended>) {
-    let interval = claims.renewal_interval();
-    let mut pause = interval;
+    let timing = claims.timing();
+    let mut pause = timing.renewal_interval();
     loop {
         tokio::time::sleep(pause).await;
         let mut held = slot.lock().await;
@@ -149,7 +146,7 @@ async fn keep_renewing(claims: Arc<Claims>, slot: Slot, end: watch::Sender<Ended
             return;
         };
         pause = match renew_in_time(&claims, claim).await {
-            Ok(()) => interval,
+            Ok(()) => timing.renewal_interval(),
             Err(error) if error.ends_the_run() || claims.remaining(claim) == Duration::ZERO => {
                 *held = None;
                 end.send_replace(Some(Arc::new(error)));
@@ -157,7 +154,7 @@ async fn keep_renewing(claims: Arc<Claims>, slot: Slot, end: watch::Sender<Ended
             }
             Err(error) => {
                 tracing::warn!(%error, "a claim could not be renewed; trying again soon");
-                interval / HASTE
+                timing.hasty_interval()
             }
         };
     }

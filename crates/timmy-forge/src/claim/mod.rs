@@ -27,6 +27,7 @@ mod message;
 mod observe;
 mod outcome;
 mod sighting;
+mod timing;
 
 pub use claims::Acquired;
 pub use claims::Claim;
@@ -41,3 +42,4 @@ pub use keep::KeptClaim;
 pub use message::ClaimMessage;
 pub use message::ClaimState;
 pub use outcome::Published;
+pub use timing::Timing;

@@ -24,6 +24,7 @@ use crate::claim::message::ClaimMessage;
 use crate::claim::message::ClaimState;
 use crate::claim::message::LONGEST_MESSAGE;
 use crate::claim::outcome::Pushed;
+use crate::claim::timing::Timing;
 
 /// Headers of a commit before its message.
 const COMMIT_HEADERS: usize = 1024;
@@ -127,7 +128,7 @@ impl Claims {
         object: ObjectName,
     ) -> Result<Acquired, ClaimError> {
         let holder = self.holder(issue, reference, object).await?;
-        let reason = self.lapse_reason(issue, &holder);
+        let reason = self.lapse_reason(reference, &holder);
         Ok(match reason {
             Some(reason) => Acquired::Lapsed(Lapsed {
                 issue,
@@ -138,13 +139,13 @@ impl Claims {
         })
     }
 
-    fn lapse_reason(&self, issue: IssueNumber, holder: &Holder) -> Option<LapseReason> {
+    fn lapse_reason(&self, reference: &RefName, holder: &Holder) -> Option<LapseReason> {
         if let Some(message) = &holder.message {
             if message.state == ClaimState::Done {
                 return Some(LapseReason::Done);
             }
             if message.worker_id == self.identity.worker {
-                return (!self.is_live(issue)).then_some(LapseReason::Own);
+                return (!self.is_live(reference)).then_some(LapseReason::Own);
             }
             let (worker, machine) = (&message.worker_id, &message.machine_id);
             if self.identity.knows_to_be_gone(worker, machine) {
@@ -164,7 +165,7 @@ impl Claims {
         let unchanged_for = self.sightings.see(reference.as_str(), &object, clock)?;
         let message = self.message(issue, reference, &object).await?;
         let ttl = message.as_ref().map_or(self.ttl, ClaimMessage::ttl);
-        let lapse = ttl + ttl / 4;
+        let lapse = Timing { ttl }.lapse();
         Ok(Holder {
             object,
             message,

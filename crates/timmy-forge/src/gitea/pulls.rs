@@ -93,6 +93,27 @@ impl GiteaClient {
         Ok(pulls.into_iter().find(|pull| pull.base_branch == base))
     }
 
+    /// What a request of which the reply was lost may have opened. It need not be open any more:
+    /// somebody may have decided about it meanwhile, and must not find a second one.
+    async fn find_sent_pull(
+        &self,
+        repo: &RepoName,
+        new: &NewPull,
+    ) -> Result<Option<PullRequest>, ForgeError> {
+        let open = self.find_open_pull(repo, &new.base, &new.head).await?;
+        if open.is_some() {
+            return Ok(open);
+        }
+        let filter = PullFilter {
+            state: StateFilter::Closed,
+            head: Some(new.head.clone()),
+        };
+        let decided = self.list_pulls(repo, &filter).await?;
+        let sent =
+            |pull: &PullRequest| pull.base_branch == new.base && is_as_wanted(pull, &wanted(new));
+        Ok(decided.into_iter().find(sent))
+    }
+
     pub(super) async fn open_pull(
         &self,
         repo: &RepoName,
@@ -108,17 +129,19 @@ impl GiteaClient {
                 "base": new.base,
             }));
         let send = async || decode(&self.http.write(&call).await?);
-        let look = async || self.find_open_pull(repo, &new.base, &new.head).await;
+        let look = async || self.find_sent_pull(repo, new).await;
         match self.settle(send, look).await {
             Ok(pull) if is_as_wanted(&pull, &wanted(new)) => Ok(Opened {
                 pull,
                 adopted: false,
             }),
             Ok(pull) => self.adopt(repo, &pull, new).await,
-            Err(ForgeError::Conflict(refusal)) => match look().await? {
-                Some(pull) => self.adopt(repo, &pull, new).await,
-                None => Err(ForgeError::Conflict(refusal)),
-            },
+            Err(ForgeError::Conflict(refusal)) => {
+                match self.find_open_pull(repo, &new.base, &new.head).await? {
+                    Some(pull) => self.adopt(repo, &pull, new).await,
+                    None => Err(ForgeError::Conflict(refusal)),
+                }
+            }
             Err(error) => Err(error),
         }
     }

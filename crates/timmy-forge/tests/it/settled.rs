@@ -16,8 +16,10 @@ use timmy_forge::NewPull;
 use timmy_forge::Pacing;
 use timmy_forge::PullFilter;
 use timmy_forge::PullState;
+use timmy_forge::PullUpdate;
 use timmy_forge::StateFilter;
 use timmy_forge::embedded::Fault;
+use timmy_forge::embedded::Gate;
 use timmy_forge::marker::mark;
 
 use crate::forge_server::ForgeServer;
@@ -124,4 +126,48 @@ async fn pull_requests_are_opened_and_merged_once_whatever_happens() {
         assert_eq!(PullState::Merged, merged.state, "{fault:?}");
         assert_eq!(0, server.faults.left(), "{fault:?} was not met");
     }
+}
+
+#[tokio::test]
+async fn a_pull_request_that_is_decided_before_its_reply_was_missed_is_not_opened_again() {
+    let server = ForgeServer::start().await;
+    let (client, repo) = (client(&server), "bot/project".parse().unwrap());
+    let work = server.clone_project("work").await;
+    work.push_branch("timmy/1-1", "a.txt", "a\n").await;
+    let new = NewPull {
+        title: "Work".into(),
+        body: "Of run 1".into(),
+        head: "timmy/1-1".into(),
+        base: "main".into(),
+        draft: false,
+    };
+    let gate = Gate::new();
+    server.faults.plan(Method::POST, "/pulls", Fault::ReplyLost);
+    let held = Fault::Held(gate.clone());
+    server.faults.plan(Method::GET, "/pulls/main/", held);
+    let opening = client.create_pull(&repo, &new);
+    let deciding = async {
+        gate.reached().await;
+        let close = PullUpdate {
+            state: Some(IssueState::Closed),
+            ..PullUpdate::default()
+        };
+        let person = self::client(&server);
+        let all = PullFilter::default();
+        let number = person.pulls(&repo, &all).await.unwrap()[0].number;
+        person.update_pull(&repo, number, &close).await.unwrap();
+        gate.open();
+        number
+    };
+    let (opened, number) = tokio::join!(opening, deciding);
+    let opened = opened.unwrap();
+    assert_eq!(
+        (number, PullState::Closed),
+        (opened.pull.number, opened.pull.state)
+    );
+    let all = PullFilter {
+        state: StateFilter::All,
+        head: None,
+    };
+    assert_eq!(1, client.pulls(&repo, &all).await.unwrap().len());
 }

@@ -223,6 +223,7 @@ fn on_embedded_forge(host: &Host, provider: Option<&str>) -> Result<Host, Proble
     Ok(Host {
         loaded,
         root,
+        workflow: None,
         form: host.form,
         clock,
     })

@@ -115,7 +115,11 @@ async fn create(host: &Host, repo: &RepoName, from: Option<&Path>) -> Ended {
     };
     match from {
         None => forge.create_repository(&new).await.map_err(told)?,
-        Some(path) => forge.import_repository(&new, path).await.map_err(told)?,
+        Some(path) => {
+            // git runs elsewhere.
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            forge.import_repository(&new, &path).await.map_err(told)?;
+        }
     }
     match host.form {
         Form::Human => output::line(&format!("made {repo}"))?,

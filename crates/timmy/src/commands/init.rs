@@ -74,6 +74,7 @@ pub(super) async fn run(host: &Host, arguments: &InitArguments) -> Ended {
     let fresh = Host {
         loaded,
         root: host.root.clone(),
+        workflow: None,
         form: host.form,
         clock: std::sync::Arc::clone(&host.clock),
     };

@@ -10,12 +10,16 @@ mod forge;
 mod init;
 mod issues;
 mod night;
+mod panes;
 mod pulls;
 mod queue;
 mod report;
 mod runs;
+mod simulate;
 mod sprint;
 mod telling;
+mod units;
+mod watch;
 mod work;
 mod workflow;
 mod workspace;
@@ -69,10 +73,13 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Work(arguments) => work::run(&host, arguments).await,
         Command::Config { command } => config::run(&host, command),
         Command::Queue(arguments) => queue::run(&host, arguments).await,
-        Command::Demo(arguments) => demo::run(&host, arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(&host, arguments)).await,
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
-
+        Command::Simulate(arguments) => simulate::run(&host, arguments),
+        Command::Watch(arguments) => watch::run(&host, arguments).await,
+        Command::Panes(arguments) => panes::run(&host, arguments).await,
+        Command::Units(arguments) => units::run(&host, arguments),
         Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
             Ok(ExitStatus::Success)
         }

@@ -1,5 +1,6 @@
 //! `timmy loop`: the night.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use timmy_dispatch::night::Stop;
 use timmy_dispatch::night::Until;
 use timmy_dispatch::shell::Handle;
 use timmy_dispatch::shell::Shell;
+use timmy_dispatch::workflow::DEFAULT_FILE;
 use timmy_dispatch::workspace::Quota;
 use timmy_forge::webhook;
 use timmy_forge::webhook::Listening;
@@ -26,13 +28,18 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use super::Ended;
+use super::panes;
 use crate::cli::LoopArguments;
 use crate::config;
+use crate::config::Loaded;
 use crate::connection::Connection;
 use crate::host::Host;
 use crate::host::incomplete;
+use crate::named_workflow::NamedWorkflow;
 use crate::output;
 use crate::output::Form;
+use crate::tmux::Session;
+use crate::tmux::Tmux;
 
 /// How often the configuration is looked at.
 const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
@@ -40,6 +47,11 @@ const LOOK_AT_SETTINGS: Duration = Duration::from_secs(5);
 const BETWEEN_WAKES: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
+    let host = &with_workflow(host, host.loaded.clone(), arguments)?;
+    let tmux = match arguments.panes.tmux {
+        None => None,
+        Some(number) => Some((Tmux::find().await?, number)),
+    };
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
     let log = store.log(Arc::clone(&host.clock));
@@ -74,21 +86,64 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
     };
     let handle = shell.handle();
     let wakes = wakes(host).await?;
-    let reason = tokio::select! {
-        reason = shell.run() => reason?,
-        problem = signals(&handle) => return Err(problem),
+    let panes = match tmux {
+        None => None,
+        Some((tmux, number)) => Some(panes_of(host, arguments, &tmux, number).await?),
+    };
+    let ended = tokio::select! {
+        reason = shell.run() => reason,
+        problem = signals(&handle) => Err(problem),
         () = wake(wakes, &handle) => {
             let what = "the receiver of deliveries ended";
             let problem = Problem::new(Code::new(920), ExitStatus::Internal, what);
-            return Err(problem.fix("report this as a defect of timmy"));
+            Err(problem.fix("report this as a defect of timmy"))
         }
-        problem = watch.settings(&handle) => return Err(problem),
+        problem = watch.settings(&handle) => Err(problem),
     };
+    if let Some(session) = panes.filter(|_| !arguments.panes.keep_panes) {
+        session.close().await;
+    }
+    tell_end(host, &ended?)
+}
+
+fn tell_end(host: &Host, reason: &str) -> Ended {
     match host.form {
         Form::Human => output::line(&format!("the loop ended: {reason}"))?,
         Form::Json => output::json(&json!({ "ended": reason }))?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// The host as the workflow file that was named would have it. Without repositories in the
+/// configuration the file in the current directory is meant.
+fn with_workflow(host: &Host, loaded: Loaded, arguments: &LoopArguments) -> Result<Host, Problem> {
+    let named_elsewhere =
+        !arguments.repositories.is_empty() || !loaded.config.forge.repositories.is_empty();
+    let workflow = match &arguments.workflow {
+        Some(path) => Some(NamedWorkflow::read(Some(path))?),
+        None if named_elsewhere => None,
+        None if !Path::new(DEFAULT_FILE).exists() => {
+            loaded.require().map_err(|error| error.problem())?;
+            None
+        }
+        None => Some(NamedWorkflow::read(None)?),
+    };
+    Ok(host.reconfigured(loaded, workflow))
+}
+
+/// Opens panes, which have no part in the loop, and says how to see them.
+async fn panes_of(
+    host: &Host,
+    arguments: &LoopArguments,
+    tmux: &Tmux,
+    number: u32,
+) -> Result<Session, Problem> {
+    let session = panes::open(host, tmux, number).await?;
+    output::talk(&format!("to watch: {}", session.attach()));
+    if arguments.panes.keep_panes {
+        output::talk(&format!("to end the panes: {}", session.end()));
+    }
+    Ok(session)
 }
 
 /// What the core is told, from configuration and command line.
@@ -196,7 +251,12 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// Applies every good edit, and says once of each bad one why the last good one stays.
     async fn settings(&self, handle: &Handle) -> Problem {
-        let contents = || std::fs::read(&self.host.loaded.path).ok();
+        let workflow = self.host.workflow.as_ref().map(|named| named.path.clone());
+        let contents = || {
+            let workflow = workflow.as_ref().map(std::fs::read);
+            let settings = std::fs::read(&self.host.loaded.path).ok();
+            (settings, workflow.and_then(Result::ok))
+        };
         let mut seen = contents();
         loop {
             tokio::time::sleep(LOOK_AT_SETTINGS).await;
@@ -215,7 +275,8 @@ impl Watch<'_> {
     async fn apply(&self, handle: &Handle) -> Result<(), Problem> {
         let loaded = config::load(&self.host.loaded.path).map_err(|error| error.problem())?;
         let old = self.host.config()?;
-        if !loaded.exists || !loaded.config.same_places(old) {
+        let host = with_workflow(self.host, loaded, self.arguments)?;
+        if !host.config()?.same_places(old) {
             return Err(Problem::new(
                 Code::new(117),
                 ExitStatus::Refused,
@@ -225,7 +286,6 @@ impl Watch<'_> {
             .at(self.host.loaded.path.display().to_string())
             .fix("start the loop again to use it"));
         }
-        let host = self.host.reconfigured(loaded);
         let settings = settings(&host, self.arguments)?;
         let model = &self.arguments.model;
         let sprints = host

@@ -104,7 +104,8 @@ pub(super) async fn show(host: &Host, named: &str) -> Ended {
     Ok(ExitStatus::Success)
 }
 
-fn show_event(event: &Event) -> Result<(), Problem> {
+/// An event as a sentence with its time; nothing when it only matters to machines.
+pub(super) fn show_event(event: &Event) -> Result<(), Problem> {
     let at = event.at.strftime("%H:%M:%S");
     for (index, line) in tell(&event.kind).lines().enumerate() {
         let lead = if index == 0 {

@@ -4,52 +4,24 @@ use std::path::Path;
 
 use serde_json::Map;
 use serde_json::Value;
-use timmy_core::Code;
 use timmy_core::ExitStatus;
-use timmy_core::Problem;
-use timmy_dispatch::workflow::Origin;
-use timmy_dispatch::workflow::Surroundings;
 use timmy_dispatch::workflow::Template;
 use timmy_dispatch::workflow::TrackedIssue;
 use timmy_dispatch::workflow::Workflow;
-use timmy_dispatch::workflow::read_file;
 
 use super::Ended;
 use super::told;
-use crate::home;
+use crate::named_workflow::NamedWorkflow;
 use crate::output;
 
 /// Reads the file, checks everything that can be checked without a forge, and shows every value in
 /// force. Asks no network.
 pub(super) fn run(json: bool, given: Option<&Path>) -> Ended {
-    let current = std::env::current_dir().map_err(|error| {
-        Problem::new(
-            Code::new(803),
-            ExitStatus::NotFound,
-            format!("there is no current directory: {error}"),
-        )
-        .fix("change to a directory that exists")
-    })?;
-    let Origin::File(path) = Origin::file(given, &current) else {
-        return Ok(ExitStatus::Success);
-    };
-    let workflow = Workflow::parse(&read_file(&path).map_err(told)?).map_err(told)?;
-    let variable = |name: &str| std::env::var(name).ok();
-    let home = std::env::home_dir();
-    let workspaces = home::private_root().map_err(told)?.join("runs");
-    let surroundings = Surroundings {
-        variable: &variable,
-        home: home.as_deref(),
-        directory: path.parent().unwrap_or(&current),
-        workspaces: &workspaces,
-    };
-    let mut values = values(&workflow);
-    let root = surroundings
-        .workspace_root(workflow.workspace_root.as_deref())
-        .map_err(told)?;
-    values.push(("workspace.root", root.display().to_string()));
-    if workflow.tracker.kind.is_some() {
-        let adapter = surroundings.adapter(&workflow.tracker).map_err(told)?;
+    let named = NamedWorkflow::read(given)?;
+    let workflow = &named.workflow;
+    let mut values = values(workflow);
+    values.push(("workspace.root", named.workspaces.display().to_string()));
+    if let Some(adapter) = &named.adapter {
         let repositories: Vec<_> = adapter
             .repositories
             .iter()

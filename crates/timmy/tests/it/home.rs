@@ -173,6 +173,12 @@ impl Home {
             .well();
     }
 
+    pub(crate) async fn labelled_issue(&self, title: &str, label: &str) {
+        self.run(&["forge", "issue", REPO, title, "--label", label])
+            .await
+            .well();
+    }
+
     /// Every event of the log.
     pub(crate) async fn events(&self) -> Vec<Value> {
         self.json(&["events"]).await.well().lines()

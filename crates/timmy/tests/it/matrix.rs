@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::json;
-use timmy_forge::Forge;
 use timmy_loopback::Server;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -27,7 +26,6 @@ use crate::postgres::Database;
 use crate::postgres::log_at;
 use crate::served::NEEDED;
 use crate::served::Served;
-use crate::served::repo;
 use crate::tap::Side;
 use crate::tap::Stop;
 use crate::tap::Tap;
@@ -102,46 +100,12 @@ impl Stage {
 
     /// What is not as it should be.
     async fn defects(&self) -> Vec<String> {
-        let mut defects = Vec::new();
-        let mut demand = |holds: bool, what: String| {
-            if !holds {
-                defects.push(what);
-            }
-        };
-        let pulls = self.forge.pulls().await;
-        let passed = |body: &str| body.contains("**The check passed**");
-        let offered = pulls.iter().filter(|pull| passed(&pull.body)).count();
-        demand(
-            offered == 1 && pulls.len() == 1,
-            format!("{} pull requests", pulls.len()),
-        );
-        let comments = self.comments().await;
-        demand(comments == 1, format!("{comments} comments"));
-        let mut claims = self.forge.refs().await;
-        claims.retain(|name| name.contains("claim"));
-        demand(claims.is_empty(), format!("{claims:?}"));
-        let directories: Vec<PathBuf> = self.home.run_directories();
-        demand(directories.is_empty(), format!("{directories:?}"));
-        let runs = self.home.json(&["runs"]).await.well().json();
-        let endless = runs
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|run| run["outcome"].is_null());
-        let endless = endless.count();
-        demand(endless == 0, format!("{endless} runs without an end"));
+        let mut defects = self.forge.defects(&self.home).await;
         let open = self.database.open_reservations().await;
-        demand(open == 0, format!("{open} open reservations"));
+        if open != 0 {
+            defects.push(format!("{open} open reservations"));
+        }
         defects
-    }
-
-    /// Comments of timmy's on the issue.
-    async fn comments(&self) -> usize {
-        let comments = self.forge.client.comments(&repo(), 1).await.unwrap();
-        comments
-            .iter()
-            .filter(|comment| comment.author == "timmy")
-            .count()
     }
 }
 
@@ -186,7 +150,7 @@ async fn point(model: Arc<Server>, names: Arc<Vec<String>>, stop: Stop) -> Row {
         told.dead_run,
         told.follower,
         stage.forge.pulls().await.len(),
-        stage.comments().await,
+        stage.forge.comments().await,
     );
     Row { cells, defects }
 }

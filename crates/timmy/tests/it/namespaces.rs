@@ -9,11 +9,9 @@ use std::sync::atomic::Ordering;
 
 use rustix::thread::LinkNameSpaceType;
 use rustix::thread::move_into_link_name_space;
-use tokio::io::copy_bidirectional;
 use tokio::net::TcpListener;
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio::task::JoinSet;
+
+use crate::way::Way;
 
 /// Where the host that serves the forge is reached by the others.
 const FORGE_HOST: &str = "10.91.0.1";
@@ -116,11 +114,7 @@ impl Network {
         };
         let listener = std::thread::spawn(bind).join().unwrap();
         listener.set_nonblocking(true).unwrap();
-        let listener = TcpListener::from_std(listener).unwrap();
-        Way {
-            address: listener.local_addr().unwrap(),
-            forwarding: tokio::spawn(forward(listener, target)),
-        }
+        Way::from(TcpListener::from_std(listener).unwrap(), target)
     }
 }
 
@@ -130,29 +124,6 @@ impl Drop for Network {
             // What was never made cannot be removed.
             let _ = ip(&["netns", "delete", &self.namespace(host)]);
         }
-    }
-}
-
-/// A way from one namespace to a server in the test's own. It ends when it is dropped.
-pub(crate) struct Way {
-    pub(crate) address: SocketAddr,
-    forwarding: JoinHandle<()>,
-}
-
-impl Drop for Way {
-    fn drop(&mut self) {
-        self.forwarding.abort();
-    }
-}
-
-async fn forward(listener: TcpListener, target: SocketAddr) {
-    let mut connections = JoinSet::new();
-    loop {
-        let (mut client, _) = listener.accept().await.unwrap();
-        connections.spawn(async move {
-            let mut server = TcpStream::connect(target).await?;
-            copy_bidirectional(&mut client, &mut server).await
-        });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::together::configured;
 
 /// How often an event of a type was recorded.
-async fn recorded(home: &Home, kind: &str) -> Vec<Value> {
+pub(crate) async fn recorded(home: &Home, kind: &str) -> Vec<Value> {
     let events = home.events().await.into_iter();
     events
         .filter(|event| event["type"] == json!(kind))
@@ -37,4 +37,25 @@ async fn a_night_works_off_every_issue_and_ends_when_nothing_is_left() {
     home.json(&["loop", "--until-idle"]).await.well();
     assert_eq!(3, home.pulls().await.len());
     assert_eq!(calls, recorded(&home, "model_call_settled").await.len());
+}
+
+const WORKFLOW: &str = "---\ntracker:\n  kind: embedded\n  provider:\n    repository: timmy/small\n  \
+required_labels: [night]\ntimmy:\n  check: sh test.sh\n---\nMend {{ issue.identifier }}.\n";
+
+#[tokio::test]
+async fn a_workflow_file_that_is_named_says_which_issues_are_worked_on() {
+    let home = Home::with_project().await;
+    home.labelled_issue("Another one", "night").await;
+    let server = crate::together::model().await;
+    let provider = crate::home::provider("generic", &format!("{}/v1", server.url()));
+    home.configure(&format!("{provider}stream = false\n"));
+    let file = home.beside("nightly.md");
+    std::fs::write(&file, WORKFLOW).unwrap();
+    let file = file.to_string_lossy().into_owned();
+    home.json(&["loop", &file, "--until-idle"]).await.well();
+    let started = recorded(&home, "run_started").await;
+    let issues: Vec<&Value> = started.iter().map(|event| &event["issue"]).collect();
+    assert_eq!(vec![&json!(2)], issues);
+    let missing = home.json(&["loop", "nowhere.md"]).await;
+    assert_eq!((66, "TIMMY-0803".to_owned()), missing.refusal());
 }

@@ -1,5 +1,6 @@
 //! Every error code has a page, every page a code, and the pages have one form.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -118,4 +119,35 @@ fn the_repository_speaks_of_timmy_alone() {
             assert!(!text.contains(word), "{} names {word}", file.display());
         }
     }
+}
+
+/// The sections whose every setting has a row in docs/night.md.
+const OF_THE_NIGHT: [&str; 3] = ["night.", "follow_up.", "merge_queue."];
+
+#[tokio::test]
+async fn the_settings_of_the_night_are_told_as_they_are() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/night.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let told: BTreeMap<String, String> = text.lines().filter_map(setting).collect();
+    let home = crate::home::Home::new();
+    let explained = home.json(&["config", "explain"]).await.well().json();
+    let mut real = BTreeMap::new();
+    for row in explained.as_array().unwrap() {
+        let (name, value) = (row["setting"].as_str().unwrap(), &row["value"]);
+        let wanted = OF_THE_NIGHT.iter().any(|section| name.starts_with(section));
+        if wanted || told.contains_key(name) {
+            real.insert(name.to_owned(), value.as_str().unwrap().to_owned());
+        }
+    }
+    assert!(real.len() > 15, "{real:?}");
+    assert_eq!(real, told);
+}
+
+/// A row such as `` | `night.slots` | `2` | ... | ``.
+fn setting(line: &str) -> Option<(String, String)> {
+    let mut cells = line.strip_prefix("| `")?.split(" | ");
+    let name = cells.next()?.strip_suffix('`')?;
+    let value = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+    name.contains('.')
+        .then(|| (name.to_owned(), value.to_owned()))
 }

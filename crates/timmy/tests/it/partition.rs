@@ -29,10 +29,10 @@ use crate::home::ran;
 use crate::kill::FOREVER;
 use crate::kill::until;
 use crate::namespaces::Network;
-use crate::namespaces::Way;
 use crate::served::NEEDED;
 use crate::served::Served;
 use crate::served::repo;
+use crate::way::Way;
 
 /// A claim lapses after a quarter more than this, and its holder may act under it for 0.6 of it.
 const SHORT: u64 = 5;

@@ -1,13 +1,19 @@
 //! Databases of a test's own on the cluster that script/test started.
 
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Stdio;
 
+use tempfile::TempDir;
 use timmy_core::RunId;
 use tokio::process::Command;
 use url::Url;
 
 use crate::home::Home;
+use crate::home::entries;
 
 /// A database that is dropped with this value.
 pub(crate) struct Database {
@@ -80,6 +86,101 @@ async fn ask(database: &Url, query: &str) -> Vec<String> {
     assert!(output.status.success(), "{query}: {output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(str::to_owned).collect()
+}
+
+/// A cluster of a test's own, which can be stopped and started.
+pub(crate) struct Cluster {
+    binaries: PathBuf,
+    directory: TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    /// Makes one and starts it.
+    pub(crate) async fn start() -> Self {
+        let mut versions = entries(Path::new("/usr/lib/postgresql"));
+        versions.sort();
+        let newest = versions.pop().expect("PostgreSQL is not installed");
+        let directory = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let cluster = Self {
+            binaries: newest.join("bin"),
+            directory,
+            port: port.local_addr().unwrap().port(),
+        };
+        if rustix::process::geteuid().is_root() {
+            let owned = Command::new("chown")
+                .arg("postgres")
+                .arg(cluster.directory.path())
+                .status();
+            assert!(owned.await.unwrap().success());
+        }
+        cluster
+            .run("initdb", &["-A", "trust", "-U", "timmy", "--no-sync"])
+            .await;
+        drop(port);
+        cluster.start_again().await;
+        cluster
+    }
+
+    pub(crate) async fn start_again(&self) {
+        let options = format!(
+            "-p {} -k {} -c listen_addresses=127.0.0.1 -c fsync=off",
+            self.port,
+            self.directory.path().display()
+        );
+        let log = self.directory.path().join("log");
+        let log = log.to_string_lossy();
+        self.run("pg_ctl", &["start", "-w", "-l", &log, "-o", &options])
+            .await;
+    }
+
+    /// As if the machine had lost its power.
+    pub(crate) async fn stop(&self) {
+        self.run("pg_ctl", &["stop", "-w", "-m", "immediate"]).await;
+    }
+
+    pub(crate) fn url(&self) -> Url {
+        let url = format!("postgres://timmy@127.0.0.1:{}/postgres", self.port);
+        url.parse().unwrap()
+    }
+
+    async fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = self.as_postgres(program);
+        let ran = command.args(arguments).stdout(Stdio::null()).status();
+        assert!(ran.await.unwrap().success(), "{program} {arguments:?}");
+    }
+
+    /// PostgreSQL refuses to run as root.
+    fn as_postgres(&self, program: &str) -> Command {
+        let program = self.binaries.join(program);
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args([
+                "--reuid",
+                "postgres",
+                "--regid",
+                "postgres",
+                "--clear-groups",
+            ]);
+            command.arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.env("PGDATA", self.directory.path().join("data"));
+        command.current_dir("/");
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let mut command = self.as_postgres("pg_ctl");
+        // It may be stopped already.
+        let command = command.args(["stop", "-m", "immediate"]).as_std_mut();
+        let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
 }
 
 /// Settings for a log in PostgreSQL.

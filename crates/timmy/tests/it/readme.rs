@@ -47,7 +47,17 @@ fn filled(words: &[String]) -> Vec<String> {
 async fn every_command_line_of_the_readme_is_accepted() {
     let home = Home::new();
     let lines = command_lines();
-    for wanted in ["init", "doctor", "sprint", "verify", "forge", "completions"] {
+    for wanted in [
+        "init",
+        "doctor",
+        "sprint",
+        "loop",
+        "watch",
+        "units",
+        "verify",
+        "forge",
+        "completions",
+    ] {
         assert!(
             lines.iter().any(|line| line[0] == wanted),
             "no `timmy {wanted}`: {lines:?}"
@@ -110,4 +120,34 @@ async fn the_first_sprint_of_the_readme_can_be_prepared_and_chosen() {
             assert!(said.contains("The state is broken"), "{line:?}: {said}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_night_of_the_readme_can_be_had() {
+    let home = Home::with_project().await;
+    let _model = crate::together::configured(&home).await;
+    let mut done = 0;
+    for line in command_lines() {
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        match line.as_slice() {
+            ["loop", "--until-idle"] | ["report"] | ["units"] => {
+                assert!(!home.run(&line).await.well().stdout.is_empty(), "{line:?}");
+                done += 1;
+            }
+            // These two would go on for ever.
+            ["watch"] => {
+                let told = home.run(&["watch", "--once"]).await.well().stdout;
+                assert_eq!("nothing runs\n", told);
+                done += 1;
+            }
+            ["loop", "--tmux", number] => {
+                let ended = ["loop", "--until-idle", "--tmux", number];
+                home.run(&ended).await.well();
+                done += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(done >= 5, "{done} lines");
+    assert_eq!(1, home.pulls().await.len());
 }

@@ -150,6 +150,41 @@ impl Served {
         self.client.pulls(&repo(), &filter).await.unwrap()
     }
 
+    /// Comments of timmy's on the first issue.
+    pub(crate) async fn comments(&self) -> usize {
+        let comments = self.client.comments(&repo(), 1).await.unwrap();
+        let own = comments.iter().filter(|comment| comment.author == "timmy");
+        own.count()
+    }
+
+    /// What is not as it should be once the one issue is done, whatever went wrong meanwhile: there is
+    /// one pull request and one comment, and nothing is left of runs in the home.
+    pub(crate) async fn defects(&self, home: &Home) -> Vec<String> {
+        let mut defects = Vec::new();
+        let mut demand = |holds: bool, what: String| {
+            if !holds {
+                defects.push(what);
+            }
+        };
+        let pulls = self.pulls().await;
+        let passed = |pull: &&PullRequest| pull.body.contains("**The check passed**");
+        let offered = pulls.iter().filter(passed).count();
+        let count = pulls.len();
+        demand(offered == 1 && count == 1, format!("{count} pull requests"));
+        let comments = self.comments().await;
+        demand(comments == 1, format!("{comments} comments"));
+        let mut claims = self.refs().await;
+        claims.retain(|name| name.contains("claim"));
+        demand(claims.is_empty(), format!("{claims:?}"));
+        let directories = home.run_directories();
+        demand(directories.is_empty(), format!("{directories:?}"));
+        let runs = home.json(&["runs"]).await.well().json();
+        let endless = runs.as_array().unwrap().iter();
+        let endless = endless.filter(|run| run["outcome"].is_null()).count();
+        demand(endless == 0, format!("{endless} runs without an end"));
+        defects
+    }
+
     /// Where git reaches the project, as the home whose token file this is.
     pub(crate) fn git_url(&self, home: &Home) -> String {
         let token = std::fs::read_to_string(home.beside("token")).unwrap();

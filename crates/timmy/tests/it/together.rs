@@ -31,8 +31,13 @@ impl Handler for Mender {
     }
 }
 
+/// Serves such a model.
+pub(crate) async fn model() -> Server {
+    Server::start(Mender).await.unwrap()
+}
+
 pub(crate) async fn configured(home: &Home) -> Server {
-    let server = Server::start(Mender).await.unwrap();
+    let server = model().await;
     let whole = "stream = false\n";
     let settings = provider("generic", &format!("{}/v1", server.url())) + whole;
     home.configure_small(&settings);

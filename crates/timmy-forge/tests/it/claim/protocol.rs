@@ -9,6 +9,7 @@ use timmy_core::RunId;
 use timmy_forge::claim::Acquired;
 use timmy_forge::claim::ClaimError;
 use timmy_forge::claim::Claims;
+use timmy_forge::claim::Identity;
 use timmy_forge::claim::KeptClaim;
 use timmy_forge::claim::LapseReason;
 use timmy_forge::claim::Lapsed;
@@ -272,6 +273,20 @@ async fn an_own_claim_without_a_run_is_taken_again() {
     assert_eq!(LapseReason::Own, lapsed.reason);
     let again = one.takeover(&lapsed, &RunId::generate()).await.unwrap();
     assert!(matches!(again, Acquired::Won(claim) if claim.epoch == 2));
+}
+
+#[tokio::test]
+async fn a_claim_of_another_part_of_the_process_is_held() {
+    let stage = Stage::new().await;
+    let identity = Identity::new("worker-one", "machine-one");
+    let ttl = Duration::from_secs(600);
+    let one = stage.part_of(&identity, "one", ttl).await;
+    let other = stage.part_of(&identity, "other", ttl).await;
+    let claim = win(&one, 7).await;
+    drop(one);
+    assert!(matches!(acquire(&other, 7).await, Acquired::Held(_)));
+    drop(claim);
+    assert_eq!(LapseReason::Own, lapsed(&other, 7).await.reason);
 }
 
 #[tokio::test]

@@ -48,10 +48,15 @@ impl Stage {
     }
 
     pub(crate) async fn host_with(&self, name: &str, ttl: Duration) -> Claims {
-        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let identity = Identity::new(&format!("worker-{name}"), &format!("machine-{name}"));
+        self.part_of(&identity, name, ttl).await
+    }
+
+    /// One of several parts of a process that make claims.
+    pub(crate) async fn part_of(&self, identity: &Identity, name: &str, ttl: Duration) -> Claims {
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let bare = bare(&self.root.path().join(name)).await;
-        Claims::new(bare, self.remote.clone(), identity, ttl, clock)
+        Claims::new(bare, self.remote.clone(), identity.clone(), ttl, clock)
     }
 
     pub(crate) fn pass(&self, seconds: u64) {
