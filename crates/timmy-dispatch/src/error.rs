@@ -65,6 +65,10 @@ pub enum SprintError {
     /// The branch that was to be pushed exists with other commits. A person's work wins.
     #[error("the branch {0} exists already and holds something else")]
     BranchTaken(String),
+    /// A person closed or merged the pull request while its feedback was being answered. Nothing more
+    /// is said about it.
+    #[error("pull request #{0} was closed or merged while its feedback was being answered")]
+    PullDecided(IssueNumber),
     /// A loop was asked for a repository that it does not work on. A defect.
     #[error("{0} is not one of the loop's repositories")]
     NotConfigured(RepoName),
@@ -95,6 +99,8 @@ impl Coded for SprintError {
                 .fix("nothing to do: another host works on the issue"),
             Self::BranchTaken(_) => Problem::new(Code::new(918), ExitStatus::Failure, what)
                 .fix("nothing was pushed; the next sprint takes the next branch name"),
+            Self::PullDecided(_) => Problem::new(Code::new(921), ExitStatus::Failure, what)
+                .fix("nothing to do; the commit that answers is on the branch"),
             Self::NotConfigured(_) => Problem::new(Code::new(919), ExitStatus::Internal, what)
                 .fix("report this as a defect of timmy"),
             Self::Part(problem) => problem.clone(),

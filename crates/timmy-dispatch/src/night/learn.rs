@@ -384,7 +384,10 @@ impl State {
                 repo: repo.clone(),
                 number: *issue,
             };
-            if !self.running.contains_key(&key) {
+            // While the issue itself is looked at its answer waits; one that is being given does not
+            // begin again.
+            let running = self.running.get(&key).map(|running| running.purpose);
+            if matches!(running, None | Some(Purpose::Resolve)) {
                 self.answers.insert(key, *pull);
             }
         }

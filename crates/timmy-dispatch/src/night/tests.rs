@@ -289,6 +289,56 @@ fn a_loop_that_is_told_to_stop_finishes_what_runs() {
     );
 }
 
+#[test]
+fn a_loop_that_ends_waits_for_what_runs_and_not_for_what_is_due() {
+    let late = SECOND * 100;
+    let over = Settings {
+        until: Until::Time(SECOND * 50),
+        ..settings()
+    };
+    for (settings, input) in [(settings(), Input::Stop(Stop::Drain)), (over, Input::Tick)] {
+        let mut night = Night::new(settings);
+        night.handle(SECOND, &Input::Tick);
+        night.handle(SECOND, &listed(vec![brief(1)]));
+        assert_eq!(Vec::<Action>::new(), night.handle(late, &input));
+        let next = night.state().next_wake();
+        assert!(next > Some(late), "it spins: {next:?}");
+    }
+}
+
+#[test]
+fn feedback_that_is_found_while_its_issue_is_looked_at_is_answered() {
+    let mut night = Night::new(settings());
+    assert_eq!(
+        vec![1],
+        started(&night.handle(SECOND, &listed(vec![brief(1)])))
+    );
+    let attended = Attended {
+        open: 1,
+        answers: vec![(1, 2)],
+        queued: false,
+    };
+    let repo = repo();
+    night.handle(SECOND, &Input::Attended { repo, attended });
+    let declined = Declined {
+        reason: "pull request #2 is open".to_owned(),
+        recheck: Recheck::IssueChanges,
+    };
+    let key = key(1);
+    let input = Input::Declined { key, declined };
+    let actions = night.handle(SECOND, &input);
+    assert!(
+        actions.iter().any(|action| matches!(
+            action,
+            Action::Start {
+                purpose: Purpose::Answer { pull: 2 },
+                ..
+            }
+        )),
+        "{actions:?}"
+    );
+}
+
 /// What a test does to a night.
 #[derive(Debug, Clone)]
 enum Deed {

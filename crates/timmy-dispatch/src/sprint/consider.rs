@@ -16,11 +16,11 @@ use timmy_forge::Issue;
 use timmy_forge::IssueFilter;
 use timmy_forge::IssueState;
 use timmy_git::RefName;
-use timmy_git::RefPattern;
 
 use super::Choice;
 use super::Declined;
 use super::Wish;
+use super::branches::issue_and_attempt;
 use super::desk::Desk;
 use super::hold::Hold;
 use super::hold::Taken;
@@ -31,8 +31,6 @@ use crate::selection::Blocker;
 use crate::selection::Candidate;
 use crate::selection::Past;
 
-/// Branches that timmy pushes: `timmy/<issue>-<attempt>`.
-const OWN_BRANCHES: &str = "refs/heads/timmy";
 /// Rules that a person overrules by naming the issue.
 const OVERRULED_BY_NAME: [&str; 4] = ["kind", "labels", "assignee", "attempts"];
 
@@ -73,14 +71,6 @@ impl Chosen {
             .as_ref()
             .map_or(&[], |answers| &answers.feedback)
     }
-}
-
-/// A branch that an attempt pushed.
-pub(super) struct OwnBranch {
-    pub(super) issue: IssueNumber,
-    /// Its short name.
-    pub(super) name: String,
-    pub(super) commit: ObjectName,
 }
 
 /// Every rule's answer about one issue.
@@ -356,25 +346,6 @@ impl Desk {
         })
     }
 
-    /// The branches of earlier attempts that are on the forge.
-    pub(super) async fn own_branches(&self) -> Result<Vec<OwnBranch>, SprintError> {
-        let own: RefName = OWN_BRANCHES.parse().map_err(timmy_git::GitError::from)?;
-        let bare = self.bare().await?;
-        let found = bare
-            .list_remote(&self.remote, &[RefPattern::Below(own)])
-            .await?;
-        let own_branch = |(name, commit): (RefName, ObjectName)| {
-            let name = name.branch()?.to_owned();
-            let (issue, _) = issue_and_attempt(&name)?;
-            Some(OwnBranch {
-                issue,
-                name,
-                commit,
-            })
-        };
-        Ok(found.into_iter().filter_map(own_branch).collect())
-    }
-
     /// Finds out what the rules ask about an issue, as far as earlier answers make it necessary.
     async fn candidate(
         &self,
@@ -462,24 +433,5 @@ impl Desk {
     /// The branch of the next attempt, by its short name.
     pub(super) async fn next_branch(&self, issue: IssueNumber) -> Result<String, SprintError> {
         Ok(self.ground().await?.next_branch(issue))
-    }
-}
-
-/// Reads `timmy/<issue>-<attempt>`.
-pub(super) fn issue_and_attempt(branch: &str) -> Option<(IssueNumber, u64)> {
-    let (issue, attempt) = branch.strip_prefix("timmy/")?.split_once('-')?;
-    Some((issue.parse().ok()?, attempt.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_own_branches_tell_an_issue() {
-        assert_eq!(Some((12, 3)), issue_and_attempt("timmy/12-3"));
-        for other in ["timmy/12", "timmy/x-1", "feature/12-1", "timmy/12-1-b"] {
-            assert_eq!(None, issue_and_attempt(other));
-        }
     }
 }

@@ -11,6 +11,9 @@ use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_core::receipt::Provenance;
 use timmy_forge::NewPull;
+use timmy_forge::PullRequest;
+use timmy_forge::PullState;
+use timmy_forge::PullUpdate;
 use timmy_git::Expect;
 use timmy_git::RefName;
 
@@ -176,16 +179,42 @@ impl Desk {
             base: start.base_branch,
             draft,
         };
-        let opened = self.forge.create_pull(&self.repo, &new).await?;
+        let (pull, adopted) = match matter.answers {
+            None => {
+                let opened = self.forge.create_pull(&self.repo, &new).await?;
+                (opened.pull, opened.adopted)
+            }
+            Some(number) => (self.bring_up_to_date(number, new).await?, true),
+        };
         diary
             .record(EventKind::PullRequestOpened {
-                number: opened.pull.number,
-                url: opened.pull.web_url,
+                number: pull.number,
+                url: pull.web_url,
                 draft,
-                adopted: opened.adopted,
+                adopted,
             })
             .await?;
         Ok(())
+    }
+
+    /// Changes the pull request whose feedback was answered. One that a person decided about
+    /// meanwhile stays as it is, and no other one is opened.
+    async fn bring_up_to_date(
+        &self,
+        number: IssueNumber,
+        new: NewPull,
+    ) -> Result<PullRequest, SprintError> {
+        let pull = self.forge.pull(&self.repo, number).await?;
+        if pull.state != PullState::Open {
+            return Err(SprintError::PullDecided(number));
+        }
+        let update = PullUpdate {
+            title: Some(new.title),
+            body: Some(new.body),
+            draft: Some(new.draft),
+            state: None,
+        };
+        Ok(self.forge.update_pull(&self.repo, number, &update).await?)
     }
 
     /// Tells the issue, or the pull request whose feedback was answered. A comment that cannot be

@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempt;
+mod branches;
 mod consider;
 mod desk;
 mod diary;

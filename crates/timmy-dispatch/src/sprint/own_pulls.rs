@@ -9,12 +9,17 @@ use timmy_core::IssueNumber;
 use timmy_core::ObjectName;
 use timmy_core::RepoName;
 use timmy_core::RunId;
+use timmy_core::event::Outcome;
 use timmy_store::EventLog;
 use timmy_store::StoreError;
 
+use crate::night::failure;
+use crate::night::failure::Fault;
+
 /// The events that say something about own pull requests.
-const TYPES: [&str; 7] = [
+const TYPES: [&str; 8] = [
     "run_started",
+    "run_ended",
     "branch_pushed",
     "pull_request_opened",
     "feedback_taken",
@@ -47,9 +52,18 @@ pub(crate) struct OwnPull {
 pub(crate) struct OwnPulls {
     repo: RepoName,
     after: i64,
-    /// What a run that is under way pushed, and what it is for.
-    runs: BTreeMap<RunId, (IssueNumber, Vec<ObjectName>)>,
+    /// Runs that have not offered anything yet.
+    runs: BTreeMap<RunId, UnderWay>,
     pulls: BTreeMap<IssueNumber, OwnPull>,
+}
+
+/// A run that has not offered anything yet.
+#[derive(Debug, Clone, Default)]
+struct UnderWay {
+    issue: IssueNumber,
+    pushed: Vec<ObjectName>,
+    /// The pull request it answers, and what was said about it.
+    answers: Option<(IssueNumber, Vec<String>)>,
 }
 
 impl OwnPulls {
@@ -91,26 +105,37 @@ impl OwnPulls {
     fn apply(&mut self, event: &Event) {
         match (&event.run, &event.kind) {
             (Some(run), EventKind::RunStarted { repo, issue, .. }) if *repo == self.repo => {
-                self.runs.insert(run.clone(), (*issue, Vec::new()));
+                let under_way = UnderWay {
+                    issue: *issue,
+                    ..UnderWay::default()
+                };
+                self.runs.insert(run.clone(), under_way);
             }
             (Some(run), EventKind::BranchPushed { commit, .. }) => {
-                if let Some((_, pushed)) = self.runs.get_mut(run) {
-                    pushed.push(commit.clone());
+                if let Some(under_way) = self.runs.get_mut(run) {
+                    under_way.pushed.push(commit.clone());
                 }
             }
             (Some(run), EventKind::PullRequestOpened { number, .. }) => {
-                if let Some((issue, pushed)) = self.runs.remove(run) {
+                if let Some(UnderWay { issue, pushed, .. }) = self.runs.remove(run) {
                     let pull = self.pulls.entry(*number).or_default();
                     pull.issue = issue;
                     pull.pushed.extend(pushed);
                 }
             }
-            (Some(run), EventKind::FeedbackTaken { number, items })
-                if self.runs.contains_key(run) =>
-            {
-                let pull = self.pulls.entry(*number).or_default();
-                pull.answered += 1;
-                pull.taken.extend(items.iter().map(|item| item.id.clone()));
+            (Some(run), EventKind::FeedbackTaken { number, items }) => {
+                if let Some(under_way) = self.runs.get_mut(run) {
+                    let ids: Vec<String> = items.iter().map(|item| item.id.clone()).collect();
+                    let pull = self.pulls.entry(*number).or_default();
+                    pull.answered += 1;
+                    pull.taken.extend(ids.iter().cloned());
+                    under_way.answers = Some((*number, ids));
+                }
+            }
+            (Some(run), EventKind::RunEnded { outcome, .. }) => {
+                if let Some(under_way) = self.runs.remove(run) {
+                    self.ended(under_way, outcome);
+                }
             }
             (
                 _,
@@ -124,6 +149,25 @@ impl OwnPulls {
                 pull.edited.insert(head.clone());
             }
             _ => {}
+        }
+    }
+
+    /// A run ended without offering anything. What it was to answer is open again unless the agent had
+    /// its say; a run that was cut off still counts, because it may be what cuts processes off.
+    fn ended(&mut self, run: UnderWay, outcome: &Outcome) {
+        let Some((number, ids)) = run.answers else {
+            return;
+        };
+        let counts = match failure::fault(outcome) {
+            Fault::Answered => return,
+            Fault::Agent if *outcome == Outcome::Abandoned => true,
+            Fault::Agent => return,
+            Fault::Repository | Fault::Platform(_) | Fault::Nobody => false,
+        };
+        let pull = self.pulls.entry(number).or_default();
+        pull.taken.retain(|id| !ids.contains(id));
+        if !counts {
+            pull.answered = pull.answered.saturating_sub(1);
         }
     }
 }

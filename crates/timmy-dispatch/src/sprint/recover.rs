@@ -24,7 +24,7 @@ use timmy_git::Revision;
 use timmy_store::runs::RunSummary;
 
 use super::Sprint;
-use super::consider::issue_and_attempt;
+use super::branches::issue_and_attempt;
 use super::desk::Desk;
 use super::diary::Diary;
 use super::finish;

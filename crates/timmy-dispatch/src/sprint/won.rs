@@ -19,9 +19,9 @@ use timmy_git::RefName;
 
 use super::Declined;
 use super::Wish;
+use super::branches::OwnBranch;
 use super::consider::Chosen;
 use super::consider::Ground;
-use super::consider::OwnBranch;
 use super::desk::Desk;
 use super::hold::Hold;
 use crate::error::SprintError;

@@ -24,6 +24,7 @@ use timmy_forge::embedded::Scope;
 use timmy_loopback::Server;
 use timmy_store::Store;
 use timmy_store::forge::ForgeTables;
+use timmy_store::forge::Permission;
 use timmy_store::forge::RepositoryEdit;
 
 use crate::home;
@@ -199,7 +200,27 @@ impl Served {
         home::refs(&self.repository()).await
     }
 
-    fn repository(&self) -> PathBuf {
+    /// The forge itself, to be served a second time.
+    pub(crate) fn handler(&self) -> EmbeddedForge {
+        self.forge.clone()
+    }
+
+    /// Makes a user who may push, and gives their way to the forge.
+    pub(crate) async fn writer(&self, name: &str) -> GiteaClient {
+        self.forge.create_user(name).await.unwrap();
+        let may = Permission::Write;
+        let invited = self.forge.add_collaborator(&repo(), name, may).await;
+        invited.unwrap();
+        let token = self.forge.create_token(name, "test", &NEEDED).await;
+        let address = ForgeAddress {
+            base: self.server.url().parse().unwrap(),
+            kind: ForgeKind::Gitea,
+        };
+        let clock = Arc::new(SystemClock::new());
+        GiteaClient::new(address, name.to_owned(), token.unwrap(), clock).unwrap()
+    }
+
+    pub(crate) fn repository(&self) -> PathBuf {
         self.directory.path().join("home/forge/repositories/1.git")
     }
 }
