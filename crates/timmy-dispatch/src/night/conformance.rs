@@ -307,7 +307,8 @@ fn a_retry_that_finds_every_slot_taken_waits_and_says_so() {
     let actions = night.handle(30 * SECOND, &Input::Tick);
     assert_eq!(Vec::<u64>::new(), started(&actions));
     assert_eq!("every slot is taken", night.state().standing(&key(1)));
-    let outcome = Outcome::PullRequest { number: 9 };
+    // An issue that failed stands behind the others; this one is done with for a second.
+    let outcome = Outcome::PullRequest { number: 7 };
     let actions = night.handle(31 * SECOND, &ended(2, outcome, 0));
     assert_eq!(vec![1], started(&actions));
 }

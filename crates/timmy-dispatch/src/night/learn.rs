@@ -46,11 +46,10 @@ impl State {
     pub(super) fn learn(&mut self, at: Duration, input: &Input) {
         self.now = self.now.max(at);
         self.let_go();
-        let changes_nothing = matches!(
+        self.unsettled |= !matches!(
             input,
             Input::Tick | Input::Began { .. } | Input::Heard { .. } | Input::Woken { .. }
         );
-        self.unsettled |= !changes_nothing;
         match input {
             Input::Tick => {}
             Input::Configured(settings) => self.configure(settings),

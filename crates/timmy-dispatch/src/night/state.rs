@@ -334,15 +334,9 @@ impl State {
     }
 
     pub(super) fn may_start(&self, key: &IssueName) -> bool {
-        let held_back = [
-            Scope::Repository(key.repo.clone()),
-            Scope::Workflow(key.repo.clone()),
-        ];
-        !self.running.contains_key(key)
-            && self.repositories.contains_key(&key.repo)
-            && !held_back
-                .iter()
-                .any(|scope| self.pauses.contains_key(scope))
+        let mut scopes = self.pauses.keys();
+        let held_back = scopes.any(|scope| scope.repository() == Some(&key.repo));
+        !held_back && !self.running.contains_key(key) && self.repositories.contains_key(&key.repo)
     }
 
     /// Whether nothing new is to begin.
