@@ -6,7 +6,6 @@ use super::state::ClaimState;
 use super::state::Hold;
 use super::state::Release;
 use super::state::Row;
-use super::state::Scope;
 use super::state::Snapshot;
 use super::state::Stage;
 use super::state::State;
@@ -56,10 +55,9 @@ impl State {
     }
 
     fn waits_for(&self, key: &IssueName) -> String {
-        let pause = self.pauses.iter().find(|(scope, _)| match scope {
-            Scope::Repository(repo) | Scope::Workflow(repo) => *repo == key.repo,
-            _ => true,
-        });
+        let mut pauses = self.pauses.iter();
+        let pause =
+            pauses.find(|(scope, _)| scope.repository().is_none_or(|repo| *repo == key.repo));
         if let Some((scope, pause)) = pause {
             return format!("{scope} is paused: {}", pause.problem.what);
         }

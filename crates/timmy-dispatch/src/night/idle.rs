@@ -16,7 +16,7 @@ impl Scope {
     /// The one repository it is about.
     pub(super) fn repository(&self) -> Option<&RepoName> {
         match self {
-            Self::Repository(repo) | Self::Workflow(repo) => Some(repo),
+            Self::Repository(repo) | Self::Workflow(repo) | Self::BudgetOf(repo) => Some(repo),
             Self::Forge
             | Self::Models
             | Self::Budget

@@ -22,10 +22,12 @@ use super::input::Ended;
 use super::input::Input;
 use super::input::Recheck;
 use super::input::Stop;
+use super::pause::LONGEST_PAUSE;
 use super::settings::Settings;
 use super::state::Hold;
 use super::state::Known;
 use super::state::NEVER;
+use super::state::Pause;
 use super::state::Release;
 use super::state::Scope;
 use super::state::Stage;
@@ -114,16 +116,30 @@ impl State {
     fn let_go(&mut self) {
         while let Some((due, key)) = self.timers.first().cloned() {
             if due > self.now {
-                return;
+                break;
             }
             self.timers.remove(&(due, key.clone()));
             self.unsettled = true;
             self.release(&key);
         }
+        let over = |(scope, pause): &(&Scope, &Pause)| {
+            matches!(scope, Scope::BudgetOf(_)) && pause.until <= self.now
+        };
+        let over = self.pauses.iter().filter(over).map(|(scope, _)| scope);
+        for scope in over.cloned().collect::<Vec<_>>() {
+            self.unsettled = true;
+            self.resume(&scope);
+        }
     }
 
     fn configure(&mut self, settings: &Settings) {
         self.settings = settings.clone();
+        // Whoever edits the settings may have raised a budget: the next attempt finds out.
+        let budget = |scope: &&Scope| matches!(scope, Scope::Budget | Scope::BudgetOf(_));
+        let budgets: Vec<Scope> = self.pauses.keys().filter(budget).cloned().collect();
+        for scope in budgets {
+            self.resume(&scope);
+        }
         let wanted = &settings.repositories;
         self.repositories.retain(|repo, _| wanted.contains(repo));
         for repo in wanted {
@@ -285,6 +301,13 @@ impl State {
                 }
                 self.release(key);
             }
+            Fault::Platform(Scope::Budget) if of_repository(&ended.outcome) => {
+                self.end_trials(key);
+                let problem = problem_of(&ended.outcome);
+                let wait = ended.lasts.unwrap_or(LONGEST_PAUSE);
+                self.pause(Scope::BudgetOf(key.repo.clone()), &problem, wait);
+                self.release(key);
+            }
             Fault::Platform(scope) => {
                 let problem = problem_of(&ended.outcome);
                 let lasts = ended.lasts;
@@ -398,6 +421,14 @@ fn state_name(brief: &Brief) -> &'static str {
     match brief.state {
         IssueState::Open => "open",
         IssueState::Closed => "closed",
+    }
+}
+
+/// Whether a spent budget is that of one repository.
+fn of_repository(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed { problem } => problem.place.as_deref() == Some("budget.per_repository"),
+        _ => false,
     }
 }
 

@@ -223,6 +223,9 @@ fn finished(state: &State, actions: &[Action]) -> Option<String> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
 

@@ -17,7 +17,7 @@ impl State {
     pub(super) fn room(&self) -> Room {
         let left = self.settings.slots.min(self.settings.per_provider);
         let left = left.saturating_sub(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
-        let global = |scope: &Scope| !matches!(scope, Scope::Repository(_) | Scope::Workflow(_));
+        let global = |scope: &Scope| scope.repository().is_none();
         let mut pauses = self.pauses.iter().filter(|(scope, _)| global(scope));
         let left = match pauses.clone().next() {
             None => left,

@@ -171,6 +171,8 @@ pub enum Scope {
     Repository(RepoName),
     /// One repository, whose own settings cannot be used.
     Workflow(RepoName),
+    /// One repository, which has spent what it may in a day.
+    BudgetOf(RepoName),
 }
 
 impl std::fmt::Display for Scope {
@@ -185,6 +187,7 @@ impl std::fmt::Display for Scope {
             Self::Settings => f.write_str("settings"),
             Self::Repository(repo) => write!(f, "{repo}"),
             Self::Workflow(repo) => write!(f, "{repo} (its settings)"),
+            Self::BudgetOf(repo) => write!(f, "{repo} (its budget)"),
         }
     }
 }
@@ -329,7 +332,7 @@ impl State {
                 paused == repo && pause.until > self.now
             }
             Scope::Forge | Scope::Disk | Scope::Database | Scope::Sandbox => pause.until > self.now,
-            Scope::Models | Scope::Budget | Scope::Settings => false,
+            Scope::Models | Scope::Budget | Scope::BudgetOf(_) | Scope::Settings => false,
         })
     }
 

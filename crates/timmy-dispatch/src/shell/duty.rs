@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use timmy_core::Code;
 use timmy_core::ExitStatus;
 use timmy_core::IssueName;
@@ -139,12 +140,45 @@ impl Duty {
 
 /// How long a problem lasts from now on, where it says so.
 pub(super) fn lasts(problem: &Problem, now: Timestamp) -> Option<Duration> {
-    let left = problem.until?.duration_since(now);
+    let until = problem.until.or_else(|| end_of_budget(problem, now))?;
+    let left = until.duration_since(now);
     Some(Duration::try_from(left).unwrap_or_default())
+}
+
+/// A spent day's budget is a new one with the next day, in UTC.
+fn end_of_budget(problem: &Problem, now: Timestamp) -> Option<Timestamp> {
+    let of_a_day = ["budget.per_day", "budget.per_repository"];
+    if !problem
+        .place
+        .as_deref()
+        .is_some_and(|place| of_a_day.contains(&place))
+    {
+        return None;
+    }
+    let tomorrow = now.to_zoned(TimeZone::UTC).tomorrow().ok()?;
+    Some(tomorrow.start_of_day().ok()?.timestamp())
 }
 
 /// A task that panicked.
 pub(super) fn defect(error: &tokio::task::JoinError) -> Problem {
     let what = format!("a part of the loop broke off: {error}");
     Problem::new(Code::new(920), ExitStatus::Internal, what).fix("report this as a defect of timmy")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spent_day_lasts_until_midnight_and_a_reset_as_long_as_it_says() {
+        let now: Timestamp = "2026-01-31T22:30:00Z".parse().unwrap();
+        let spent = |place: &str| Problem::new(Code::new(210), ExitStatus::Later, "x").at(place);
+        let minutes = |problem: &Problem| lasts(problem, now).map(|lasts| lasts.as_secs() / 60);
+        assert_eq!(Some(90), minutes(&spent("budget.per_day")));
+        assert_eq!(None, minutes(&spent("budget.fleet")));
+        let reset = "2026-01-31T23:00:00Z".parse().unwrap();
+        assert_eq!(Some(30), minutes(&spent("budget.fleet").until(Some(reset))));
+        let past = "2026-01-31T21:00:00Z".parse().unwrap();
+        assert_eq!(Some(0), minutes(&spent("x").until(Some(past))));
+    }
 }
