@@ -71,6 +71,13 @@ def log(release, _):
     return {"load": load(), "rows": lines_of([large_log, *EVENTS])}
 
 
+def subcommand(line):
+    words = line.split()
+    while words[0] == "-c":
+        words = words[2:]
+    return words[0]
+
+
 def claim(release, scratch):
     """The first git in the search path writes down what it was asked, and becomes the real one."""
     example = release / "examples" / "claim"
@@ -83,7 +90,7 @@ def claim(release, scratch):
     before = load()
     path = f"{note}:{os.environ['PATH']}"
     figures = lines_of([example, CLAIMS], env={**os.environ, "PATH": path})[0]
-    started = Counter(line.split()[0] for line in asked.read_text().splitlines())
+    started = Counter(subcommand(line) for line in asked.read_text().splitlines())
     # What the forge starts to answer is not the client's; making the repositories happens once.
     figures["client"] = {
         word: count / CLAIMS for word, count in started.items() if word in ("commit-tree", "push", "fetch", "ls-remote")
