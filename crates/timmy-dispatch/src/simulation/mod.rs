@@ -108,9 +108,14 @@ pub fn play(plan: &Plan, seed: u64, keep: Keep) -> Played {
     }
     world.schedule.run_until(plan.length + GRACE);
     verdict::judge(&world, &closing);
-    // Processes and the world hold on to each other.
-    world.hosts.borrow_mut().clear();
+    // Processes, their hosts and the world hold on to each other.
+    let hosts = std::mem::take(&mut *world.hosts.borrow_mut());
+    for host in &hosts {
+        drop(host.process.take());
+    }
+    drop(hosts);
     world.schedule.clear();
+    debug_assert_eq!(1, Rc::strong_count(&world), "the night is still held");
     let watch = world
         .watch
         .replace(Watch::new(plan, Trace::new(Keep::Nothing)));
