@@ -128,6 +128,10 @@ pub struct ProviderSettings {
     /// of a run's calls is recorded.
     #[serde(default)]
     pub watts: Option<u32>,
+    /// Attempts of a loop at once while this provider is the first choice, at most. A small machine
+    /// answers one conversation at a time.
+    #[serde(default)]
+    pub runs: Option<u32>,
     /// The recording, for `replay`.
     #[serde(default)]
     pub file: Option<PathBuf>,
@@ -162,6 +166,7 @@ impl ProviderSettings {
             tools_as_text: None,
             idle_timeout_s: None,
             watts: None,
+            runs: None,
             file: None,
             hermes_home: None,
             hermes_profile: None,

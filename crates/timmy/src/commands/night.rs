@@ -167,6 +167,13 @@ fn settings(host: &Host, arguments: &LoopArguments) -> Result<Settings, Problem>
     let login = config.forge.user.clone();
     let mut settings = config.night.core(selection, login, repositories, until);
     settings.slots = arguments.slots.unwrap_or(settings.slots);
+    let named = arguments.model.provider.as_deref();
+    let mut providers = config.provider.iter();
+    let first = providers.find(|provider| named.is_none_or(|name| provider.name == name));
+    settings.per_provider = first
+        .and_then(|first| first.runs)
+        .unwrap_or(u32::MAX)
+        .max(1);
     Ok(settings)
 }
 

@@ -59,3 +59,25 @@ async fn a_workflow_file_that_is_named_says_which_issues_are_worked_on() {
     let missing = home.json(&["loop", "nowhere.md"]).await;
     assert_eq!((66, "TIMMY-0803".to_owned()), missing.refusal());
 }
+
+#[tokio::test]
+async fn a_provider_that_takes_one_run_gets_one_at_a_time() {
+    let home = Home::with_project().await;
+    home.issue("Another one", "").await;
+    let server = crate::together::model().await;
+    let provider = crate::home::provider("generic", &format!("{}/v1", server.url()));
+    home.configure_small(&format!("{provider}stream = false\nruns = 1\n"));
+    home.json(&["loop", "--until-idle", "--slots", "4"])
+        .await
+        .well();
+    let mut at_once = 0_i32;
+    for event in home.events().await {
+        at_once += match event["type"].as_str() {
+            Some("run_started") => 1,
+            Some("run_ended") => -1,
+            _ => 0,
+        };
+        assert!(at_once <= 1, "two runs at once: {event}");
+    }
+    assert_eq!(2, home.pulls().await.len());
+}
