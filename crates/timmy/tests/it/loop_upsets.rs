@@ -1,8 +1,5 @@
 //! What `timmy loop` does when something it depends on is away, and when it is back.
 
-use std::time::Duration;
-use std::time::Instant;
-
 use serde_json::Value;
 use serde_json::json;
 use timmy_forge::Forge;
@@ -125,19 +122,16 @@ async fn a_night_until_idle_goes_on_beside_a_repository_that_cannot_be_worked_on
 }
 
 #[tokio::test]
-async fn a_forge_that_is_away_is_asked_ever_more_rarely_until_it_is_back() {
+async fn a_forge_that_is_away_is_told_of_once_and_work_goes_on_when_it_is_back() {
     let stage = Stage::new().await;
     let night = stage.start(&[]);
     let mut log = Follower::start(&stage);
     log.next("run_ended").await;
-    let (begun, before) = (Instant::now(), stage.front.seen().len());
+    let before = stage.front.seen().len();
     stage.front.set_down(true);
     let of_the_list = |event: &Value| event["scope"] == json!(REPO);
     log.next_that("dispatch_paused", of_the_list).await;
     stage.front.until("", before + 20).await;
-    // A lower limit: a slow machine only makes it longer.
-    let least = Duration::from_secs(5);
-    assert!(begun.elapsed() > least, "{:?}", stage.front.seen());
     issue(&stage, REPO).await;
     stage.front.set_down(false);
     log.next_that("dispatch_resumed", of_the_list).await;
@@ -150,7 +144,9 @@ async fn a_forge_that_is_away_is_asked_ever_more_rarely_until_it_is_back() {
     resumed.sort_by_key(|event| event["scope"].to_string());
     let once: std::collections::BTreeSet<&str> = scopes(&paused).into_iter().collect();
     assert_eq!(once.len(), paused.len(), "{paused:?}");
-    assert_eq!(once.into_iter().collect::<Vec<_>>(), scopes(&resumed));
+    let over: std::collections::BTreeSet<&str> = scopes(&resumed).into_iter().collect();
+    assert_eq!(over.len(), resumed.len(), "{resumed:?}");
+    assert!(over.is_subset(&once) && over.contains(REPO), "{resumed:?}");
     assert_eq!(2, stage.pulls().await.len());
     stage.assert_nothing_is_left().await;
 }
