@@ -213,7 +213,7 @@ impl Endpoint {
 
 /// A client that follows no redirect, since a redirect would carry the conversation elsewhere. For
 /// plain HTTP the certificates of the system, which take time to load, are left alone.
-fn client(base: &Url) -> Result<Client, reqwest::Error> {
+pub(crate) fn client(base: &Url) -> Result<Client, reqwest::Error> {
     // Fails when a provider is installed already, which is just as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()

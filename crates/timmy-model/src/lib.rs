@@ -6,6 +6,7 @@
 //! - [`settings`] is what the configuration says about a provider, and [`open()`] makes models of it;
 //! - [`router`] is the cascade with health and budgets;
 //! - [`recording`] keeps conversations so that they can be played back;
+//! - [`call`] is one request beside a conversation;
 //! - [`hermes`] uses a Hermes agent as nothing but a way to a model.
 //!
 //! # Rules
@@ -14,6 +15,7 @@
 //! - Nothing is asked before its tokens and cost are reserved.
 //! - A passing fault, a spent quota and a refused key are three things with three answers.
 
+pub mod call;
 pub mod chat;
 mod classify;
 pub mod error;

@@ -1,5 +1,8 @@
 //! What the fleet really did.
 //!
+//! - [`rows`] are the lines of the telemetry files: samples and changes;
+//! - [`finding`] is what health, watchdog and logins have to say.
+//!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
 //! [`slots`] gives every running attempt a place in the live views.
 //!
@@ -16,6 +19,8 @@
 )]
 
 pub mod energy;
+pub mod finding;
 pub mod merged;
 pub mod report;
+pub mod rows;
 pub mod slots;

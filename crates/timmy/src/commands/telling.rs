@@ -162,6 +162,35 @@ fn tell_of_the_night(kind: &EventKind) -> String {
             format!("removed {path}: {}; {}", facts[0], facts[1])
         }
         EventKind::EnergyUsed { millijoules, .. } => format!("{} J", millijoules / 1_000),
+        other => tell_of_the_fleet(other),
+    }
+}
+
+/// The same for alerts, and for what persons asked of the fleet.
+fn tell_of_the_fleet(kind: &EventKind) -> String {
+    match kind {
+        EventKind::AlertRaised {
+            key,
+            severity,
+            what,
+        } => format!("ALERT {severity} {key}: {what}"),
+        EventKind::AlertEscalated {
+            key,
+            severity,
+            what,
+        } => format!("ALERT, now {severity}, {key}: {what}"),
+        EventKind::AlertCleared { key } => format!("alert over: {key}"),
+        EventKind::StopAsked { target } => {
+            format!("a person asked to stop run {}", target.short())
+        }
+        EventKind::PauseAsked { reason } => format!("a person PAUSED the fleet: {reason}"),
+        EventKind::ResumeAsked => "a person let the fleet go on".to_owned(),
+        EventKind::ModelRestored {
+            subject, from, to, ..
+        } => format!("put {subject} back from {from} to {to}"),
+        EventKind::LoginRefreshed { login, expires } => {
+            format!("refreshed the login {login}, good until {expires}")
+        }
         _ => String::new(),
     }
 }
