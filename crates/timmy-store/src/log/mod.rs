@@ -1,6 +1,7 @@
 //! The append-only event log.
 
 mod reading;
+mod standing;
 mod summaries;
 
 use std::sync::Arc;
