@@ -2,7 +2,8 @@
 //!
 //! - [`rows`] are the lines of the telemetry files: samples and changes;
 //! - [`analysis`] reads them, however many there are;
-//! - [`finding`] is what health, watchdog and logins have to say.
+//! - [`finding`] is what health, watchdog and logins have to say;
+//! - [`health`] concludes findings from evidence, and [`alert`] makes news of them.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
 //! [`slots`] gives every running attempt a place in the live views.
@@ -19,10 +20,14 @@
     allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
 )]
 
+pub mod alert;
 pub mod analysis;
 pub mod energy;
 pub mod finding;
+pub mod health;
 pub mod merged;
+pub mod probe;
 pub mod report;
 pub mod rows;
+pub mod run_lock;
 pub mod slots;

@@ -1,0 +1,3 @@
+//! Looking at this machine.
+
+pub mod disk;
