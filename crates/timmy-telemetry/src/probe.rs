@@ -1,3 +1,4 @@
 //! Looking at this machine.
 
 pub mod disk;
+pub mod machine;

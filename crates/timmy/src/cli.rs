@@ -1,5 +1,6 @@
 //! The command line.
 
+mod health;
 mod night;
 mod views;
 mod workspace;
@@ -15,6 +16,7 @@ use timmy_core::RepoName;
 use timmy_sandbox::Unsandboxed;
 use url::Url;
 
+pub(crate) use health::HealthArguments;
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
 pub(crate) use views::LoopPanes;
@@ -104,6 +106,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "HOURS")]
         since: Option<u32>,
     },
+    /// Say whether work is being done, and what is in its way. Exit code 0 when nothing is, 1 when
+    /// something is.
+    Health(HealthArguments),
     /// List the open issues, and which one would come next.
     Issues(RepoArguments),
     /// List, read and merge pull requests.

@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 
 /// Samples below which nothing is said.
-pub(crate) const LEAST_SAMPLES: usize = 12;
+const LEAST_SAMPLES: usize = 12;
 /// The largest number of samples whose pairs are looked at; more are thinned out evenly.
 const MOST_SAMPLES: usize = 300;
 /// The part of all pairs that has to fall, of four: a saw-tooth falls in half of them.

@@ -7,6 +7,7 @@ mod doctor;
 mod events;
 mod explain;
 mod forge;
+mod health;
 mod init;
 mod issues;
 mod night;
@@ -65,6 +66,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Runs { limit } => runs::list(&host, *limit).await,
         Command::Show { run } => runs::show(&host, run).await,
         Command::Report { since } => report::run(&host, *since).await,
+        Command::Health(arguments) => health::run(&host, arguments).await,
         Command::Issues(arguments) => issues::run(&host, arguments).await,
         Command::Pr { command } => pulls::run(&host, command).await,
         Command::Verify { pull } => pulls::verify(&host, pull).await,

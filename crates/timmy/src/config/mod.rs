@@ -25,6 +25,8 @@ use timmy_model::SecretReference;
 use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
+use timmy_telemetry::alert::AlertSettings;
+use timmy_telemetry::health::HealthSettings;
 use url::Url;
 
 pub(crate) use error::ConfigError;
@@ -63,6 +65,10 @@ pub(crate) struct Config {
     pub(crate) workspace: WorkspaceSettings,
     /// The loop.
     pub(crate) night: NightSettings,
+    /// What counts as a finding.
+    pub(crate) health: HealthSettings,
+    /// Who is told of findings, and when again.
+    pub(crate) alerts: AlertSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }

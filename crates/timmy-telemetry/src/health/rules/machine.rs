@@ -20,6 +20,8 @@ use crate::health::words;
 
 /// Disks without a part in timmy's own work keep this part of all bytes free.
 const PART_OF_OTHERS: u64 = 100;
+/// How far apart the samples must be from the first to the last: less may be one build.
+const LEAST_PAST: Duration = Duration::from_secs(2 * 60 * 60);
 /// Looks that a collector may miss.
 const MISSED_LOOKS: u32 = 3;
 /// The end of a login within this time is a warning, and a notice before.
@@ -84,6 +86,10 @@ fn filling(
     now: Timestamp,
     ahead: Duration,
 ) -> Option<Finding> {
+    let (first, last) = (disk.past.first()?.0, disk.past.last()?.0);
+    if words::between(first, last) < LEAST_PAST {
+        return None;
+    }
     let loss = slope::loss_per_second(&disk.past)?;
     #[expect(clippy::cast_precision_loss, reason = "a forecast is no more exact")]
     let seconds = (disk.free - keep) as f64 / loss;
@@ -91,7 +97,6 @@ fn filling(
     if left > ahead {
         return None;
     }
-    let first = disk.past.first().map(|(at, _)| words::time(*at));
     Some(Finding {
         code: code::DISK,
         severity: Severity::Warning,
@@ -107,7 +112,7 @@ fn filling(
                 "it loses {:.1} MiB an hour: the median of all slopes between {} samples since {}",
                 loss * 3_600.0 / f64::from(1 << 20),
                 disk.past.len(),
-                first.unwrap_or_default()
+                words::time(first)
             ),
             format!(
                 "{} are to stay free, which is reached {}",
