@@ -18,6 +18,7 @@
     allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
 )]
 
+pub mod chart;
 pub mod energy;
 pub mod finding;
 pub mod merged;

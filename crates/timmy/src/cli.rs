@@ -1,6 +1,7 @@
 //! The command line.
 
 mod night;
+mod report;
 mod views;
 mod workspace;
 
@@ -17,6 +18,8 @@ use url::Url;
 
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
+pub(crate) use report::ReportArguments;
+pub(crate) use report::ReportFormat;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;
 pub(crate) use views::UnitsArguments;
@@ -99,11 +102,7 @@ pub(crate) enum Command {
         run: String,
     },
     /// Say what was done, and what needs a person.
-    Report {
-        /// Only runs that began in the last so many hours.
-        #[arg(long, value_name = "HOURS")]
-        since: Option<u32>,
-    },
+    Report(ReportArguments),
     /// List the open issues, and which one would come next.
     Issues(RepoArguments),
     /// List, read and merge pull requests.

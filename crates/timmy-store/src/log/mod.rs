@@ -1,6 +1,7 @@
 //! The append-only event log.
 
 mod reading;
+mod stretches;
 mod summaries;
 
 use std::sync::Arc;

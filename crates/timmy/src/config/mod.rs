@@ -25,6 +25,7 @@ use timmy_model::SecretReference;
 use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
+use timmy_telemetry::report::ReportSettings;
 use url::Url;
 
 pub(crate) use error::ConfigError;
@@ -63,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) workspace: WorkspaceSettings,
     /// The loop.
     pub(crate) night: NightSettings,
+    /// Where morning reports go.
+    pub(crate) report: ReportSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }
