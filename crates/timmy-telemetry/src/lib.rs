@@ -22,6 +22,7 @@
 
 pub mod alert;
 pub mod analysis;
+pub mod chart;
 pub mod energy;
 pub mod finding;
 pub mod health;

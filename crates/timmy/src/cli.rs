@@ -2,6 +2,7 @@
 
 mod health;
 mod night;
+mod report;
 mod views;
 mod workspace;
 
@@ -19,6 +20,8 @@ use url::Url;
 pub(crate) use health::HealthArguments;
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
+pub(crate) use report::ReportArguments;
+pub(crate) use report::ReportFormat;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;
 pub(crate) use views::UnitsArguments;
@@ -101,11 +104,7 @@ pub(crate) enum Command {
         run: String,
     },
     /// Say what was done, and what needs a person.
-    Report {
-        /// Only runs that began in the last so many hours.
-        #[arg(long, value_name = "HOURS")]
-        since: Option<u32>,
-    },
+    Report(ReportArguments),
     /// Say whether work is being done, and what is in its way. Exit code 0 when nothing is, 1 when
     /// something is.
     Health(HealthArguments),

@@ -2,6 +2,7 @@
 
 mod reading;
 mod standing;
+mod stretches;
 mod summaries;
 
 use std::sync::Arc;

@@ -27,6 +27,7 @@ use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
 use timmy_telemetry::alert::AlertSettings;
 use timmy_telemetry::health::HealthSettings;
+use timmy_telemetry::report::ReportSettings;
 use url::Url;
 
 pub(crate) use error::ConfigError;
@@ -69,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) health: HealthSettings,
     /// Who is told of findings, and when again.
     pub(crate) alerts: AlertSettings,
+    /// Where morning reports go.
+    pub(crate) report: ReportSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }
