@@ -1,6 +1,7 @@
 //! The command line.
 
 mod night;
+mod telemetry;
 mod views;
 mod workspace;
 
@@ -17,6 +18,7 @@ use url::Url;
 
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
+pub(crate) use telemetry::TelemetryCommand;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;
 pub(crate) use views::UnitsArguments;
@@ -149,6 +151,11 @@ pub(crate) enum Command {
     },
     /// Play nights in memory, with everything that can go wrong, and check what must always hold.
     Simulate(SimulateArguments),
+    /// What is sampled of this machine, its timers, its forge and its runs.
+    Telemetry {
+        #[command(subcommand)]
+        command: TelemetryCommand,
+    },
     /// Show what runs, as it happens.
     Watch(WatchArguments),
     /// Open a tmux session with panes that show what runs.

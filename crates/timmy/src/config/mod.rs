@@ -25,6 +25,7 @@ use timmy_model::SecretReference;
 use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
+use timmy_telemetry::settings::TelemetrySettings;
 use url::Url;
 
 pub(crate) use error::ConfigError;
@@ -63,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) workspace: WorkspaceSettings,
     /// The loop.
     pub(crate) night: NightSettings,
+    /// What is sampled, how often, and how long it is kept.
+    pub(crate) telemetry: TelemetrySettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }
