@@ -34,6 +34,7 @@ pub use log::EventLog;
 pub use log::Query;
 pub use log::Started;
 pub use queue::Item;
+pub use queue::Length;
 pub use queue::Offer;
 pub use queue::Queue;
 pub use spending::Account;

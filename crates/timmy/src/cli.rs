@@ -3,6 +3,7 @@
 mod health;
 mod night;
 mod report;
+mod telemetry;
 mod views;
 mod workspace;
 
@@ -22,6 +23,7 @@ pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
 pub(crate) use report::ReportArguments;
 pub(crate) use report::ReportFormat;
+pub(crate) use telemetry::TelemetryCommand;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;
 pub(crate) use views::UnitsArguments;
@@ -153,6 +155,11 @@ pub(crate) enum Command {
     },
     /// Play nights in memory, with everything that can go wrong, and check what must always hold.
     Simulate(SimulateArguments),
+    /// What is sampled of this machine, its timers, its forge and its runs.
+    Telemetry {
+        #[command(subcommand)]
+        command: TelemetryCommand,
+    },
     /// Show what runs, as it happens.
     Watch(WatchArguments),
     /// Open a tmux session with panes that show what runs.

@@ -18,6 +18,7 @@ mod report;
 mod runs;
 mod simulate;
 mod sprint;
+mod telemetry;
 mod telling;
 mod units;
 mod watch;
@@ -79,6 +80,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Simulate(arguments) => simulate::run(&host, arguments),
+        Command::Telemetry { command } => telemetry::run(&host, command).await,
         Command::Watch(arguments) => watch::run(&host, arguments).await,
         Command::Panes(arguments) => panes::run(&host, arguments).await,
         Command::Units(arguments) => units::run(&host, arguments),

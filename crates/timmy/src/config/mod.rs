@@ -28,6 +28,7 @@ use timmy_store::SpendLimits;
 use timmy_telemetry::alert::AlertSettings;
 use timmy_telemetry::health::HealthSettings;
 use timmy_telemetry::report::ReportSettings;
+use timmy_telemetry::settings::TelemetrySettings;
 use url::Url;
 
 pub(crate) use error::ConfigError;
@@ -72,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) alerts: AlertSettings,
     /// Where morning reports go.
     pub(crate) report: ReportSettings,
+    /// What is sampled, how often, and how long it is kept.
+    pub(crate) telemetry: TelemetrySettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }
