@@ -93,8 +93,9 @@ impl FromLog<'_> {
         // First the lock, then the events: a run that ends meanwhile says so before it lets go.
         let lease = run_lock::look(self.root, &started.run).unwrap_or(Lease::Elsewhere);
         let types = ["claim_acquired", "run_ended"];
+        let own = std::slice::from_ref(&started.run);
         let mut ttl = self.ttl;
-        for event in self.log.of_run(&started.run, &types).await? {
+        for event in self.log.of_runs(own, &types).await? {
             match event.kind {
                 EventKind::RunEnded { .. } => return Ok(None),
                 EventKind::ClaimAcquired { ttl_s, .. } => ttl = Duration::from_secs(ttl_s),
@@ -126,7 +127,8 @@ impl FromLog<'_> {
         for summary in summaries.iter().filter(|run| run.last_event >= since) {
             if let Some(pull) = &summary.pull_request {
                 let types = ["check_finished", "branch_pushed", "pull_request_opened"];
-                let events = self.log.of_run(&summary.run, &types).await?;
+                let own = std::slice::from_ref(&summary.run);
+                let events = self.log.of_runs(own, &types).await?;
                 let is_draft = pull.draft || matches!(summary.outcome, Some(Outcome::Draft { .. }));
                 results.push(result(summary, pull.number, is_draft, &events));
             }
