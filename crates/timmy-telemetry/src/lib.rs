@@ -1,6 +1,7 @@
 //! What the fleet really did.
 //!
 //! - [`rows`] are the lines of the telemetry files: samples and changes;
+//! - [`analysis`] reads them, however many there are;
 //! - [`finding`] is what health, watchdog and logins have to say.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
@@ -18,6 +19,7 @@
     allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
 )]
 
+pub mod analysis;
 pub mod energy;
 pub mod finding;
 pub mod merged;
