@@ -1,7 +1,9 @@
 //! What the fleet really did.
 //!
 //! - [`rows`] are the lines of the telemetry files: samples and changes;
-//! - [`finding`] is what health, watchdog and logins have to say.
+//! - [`finding`] is what health, watchdog and logins have to say;
+//! - [`watchdog`] compares models with what is expected of them, and puts them back;
+//! - [`auth`] keeps the tokens of logins alive.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
 //! [`slots`] gives every running attempt a place in the live views.
@@ -18,9 +20,11 @@
     allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
 )]
 
+pub mod auth;
 pub mod energy;
 pub mod finding;
 pub mod merged;
 pub mod report;
 pub mod rows;
 pub mod slots;
+pub mod watchdog;
