@@ -3,6 +3,9 @@
 //! - [`rows`] are the lines of the telemetry files: samples and changes;
 //! - [`analysis`] reads them, however many there are;
 //! - [`finding`] is what health, watchdog and logins have to say.
+//! - [`finding`] is what health, watchdog and logins have to say;
+//! - [`watchdog`] compares models with what is expected of them, and puts them back;
+//! - [`auth`] keeps the tokens of logins alive.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
 //! [`slots`] gives every running attempt a place in the live views.
@@ -20,9 +23,11 @@
 )]
 
 pub mod analysis;
+pub mod auth;
 pub mod energy;
 pub mod finding;
 pub mod merged;
 pub mod report;
 pub mod rows;
 pub mod slots;
+pub mod watchdog;

@@ -22,9 +22,12 @@ use timmy_dispatch::workspace::WorkspaceSettings;
 use timmy_forge::ForgeKind;
 use timmy_model::ProviderSettings;
 use timmy_model::SecretReference;
+use timmy_model::hermes::homes::HermesSettings;
 use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
+use timmy_telemetry::auth::AuthSettings;
+use timmy_telemetry::watchdog::WatchdogSettings;
 use url::Url;
 
 pub(crate) use error::ConfigError;
@@ -63,6 +66,12 @@ pub(crate) struct Config {
     pub(crate) workspace: WorkspaceSettings,
     /// The loop.
     pub(crate) night: NightSettings,
+    /// Where Hermes keeps its homes.
+    pub(crate) hermes: HermesSettings,
+    /// Which model is expected where.
+    pub(crate) watchdog: WatchdogSettings,
+    /// Logins whose tokens expire.
+    pub(crate) auth: AuthSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }
