@@ -171,7 +171,7 @@ fn broken_rules_are_noticed() {
             ..plan(3, Weather::Hostile)
         };
         assert!(
-            breaks(&plan, invariant, 0..120),
+            breaks(&plan, invariant, 0..240),
             "{sabotage:?} was not noticed"
         );
     }
