@@ -7,6 +7,7 @@
 //! | the platform's fault (forge, model, quota, budget, disk, database, sandbox) | costs nothing | what depends on it pauses until it is over |
 //! | the repository's own settings' | costs nothing | the repository pauses until they are mended |
 //! | nobody's (claim lost, cancelled) | looked at again | - |
+//! | nobody's, because a person asked for it | waits until it changes or a person says so | - |
 
 use timmy_core::ExitStatus;
 use timmy_core::Problem;

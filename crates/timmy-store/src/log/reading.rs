@@ -204,6 +204,35 @@ impl EventLog {
         rows.iter().map(read_event).collect()
     }
 
+    /// The newest events of some types, at most `limit` of each, in the order they were appended.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn newest_of_types(
+        &self,
+        types: &[&str],
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        if types.is_empty() {
+            return Ok(Vec::new());
+        }
+        let one = |place: usize| {
+            format!(
+                "SELECT * FROM (SELECT seq, schema, at_us, run, body FROM events \
+                 WHERE type = ${} ORDER BY seq DESC LIMIT $1) AS of_type_{place}",
+                place + 2
+            )
+        };
+        let parts: Vec<String> = (0..types.len()).map(one).collect();
+        let statement = format!("{} ORDER BY seq", parts.join(" UNION ALL "));
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(limit));
+        for kind in types {
+            query = query.bind((*kind).to_owned());
+        }
+        let rows = query.fetch_all(&self.store.pool).await?;
+        rows.iter().map(read_event).collect()
+    }
+
     /// The place of the newest event; 0 when there is none.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! One module a command.
 
+mod board;
 mod budget;
 mod config;
+mod control;
 mod demo;
 mod doctor;
 mod events;
@@ -18,6 +20,7 @@ mod runs;
 mod simulate;
 mod sprint;
 mod telling;
+mod top;
 mod units;
 mod watch;
 mod work;
@@ -78,6 +81,10 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Simulate(arguments) => simulate::run(&host, arguments),
         Command::Watch(arguments) => watch::run(&host, arguments).await,
+        Command::Top(arguments) => top::run(&host, arguments).await,
+        Command::Pause(arguments) => control::pause(&host, arguments).await,
+        Command::Resume => control::resume(&host).await,
+        Command::Stop(arguments) => control::stop(&host, arguments).await,
         Command::Panes(arguments) => panes::run(&host, arguments).await,
         Command::Units(arguments) => units::run(&host, arguments),
         Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {

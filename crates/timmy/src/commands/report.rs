@@ -13,6 +13,7 @@ use timmy_telemetry::report::Report;
 use timmy_telemetry::report::runs_since;
 
 use super::Ended;
+use super::control;
 use super::runs::outcome;
 use super::told;
 use crate::host::Host;
@@ -22,8 +23,15 @@ use crate::output::Form;
 pub(super) async fn run(host: &Host, since_hours: Option<u32>) -> Ended {
     let store = host.store().await?;
     let report = make(host, &store, since_hours).await?;
+    let log = store.log(std::sync::Arc::clone(&host.clock));
+    let pause = log.standing_pause().await.map_err(told)?;
     match host.form {
-        Form::Human => print(&report)?,
+        Form::Human => {
+            if let Some(pause) = &pause {
+                output::line(&format!("The fleet is {}\n", control::sentence(pause)))?;
+            }
+            print(&report)?;
+        }
         Form::Json => output::json(&report)?,
     }
     Ok(ExitStatus::Success)
