@@ -11,6 +11,7 @@ use crate::error::ForgeError;
 use crate::feed::Changes;
 use crate::review::Review;
 use crate::types::Comment;
+use crate::types::Counts;
 use crate::types::Issue;
 use crate::types::IssueFilter;
 use crate::types::Label;
@@ -60,6 +61,9 @@ pub trait Forge: Send + Sync {
         repo: &RepoName,
         since: Option<Timestamp>,
     ) -> Result<Changes, ForgeError>;
+
+    /// How much is open in a repository, by one short list call each.
+    async fn counts(&self, repo: &RepoName) -> Result<Counts, ForgeError>;
 
     /// One issue. The number of a pull request is [`ForgeError::NotFound`].
     async fn issue(&self, repo: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError>;

@@ -38,6 +38,7 @@ pub use review::Review;
 pub use review::ReviewComment;
 pub use review::ReviewState;
 pub use types::Comment;
+pub use types::Counts;
 pub use types::ForgeAddress;
 pub use types::ForgeKind;
 pub use types::Issue;

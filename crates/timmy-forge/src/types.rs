@@ -62,6 +62,17 @@ pub struct ServerInfo {
     pub version: String,
 }
 
+/// How much there is in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Open issues, without pull requests.
+    pub open_issues: u64,
+    /// Open pull requests.
+    pub open_pulls: u64,
+    /// Commits of the default branch.
+    pub commits: u64,
+}
+
 /// A repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {

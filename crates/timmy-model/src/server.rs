@@ -229,6 +229,18 @@ fn whole_draft(completion: Value) -> Result<Draft, Fault> {
     Ok(draft)
 }
 
+impl ProviderSettings {
+    /// Where its server listens: as the configuration says, or where that kind usually does. None for
+    /// what is no server, or one whose place nobody knows.
+    #[must_use]
+    pub fn server_url(&self) -> Option<Url> {
+        match self.kind {
+            ProviderKind::HermesCli | ProviderKind::HermesImport | ProviderKind::Replay => None,
+            _ => self.base_url.clone().or_else(|| usual_base(self).ok()),
+        }
+    }
+}
+
 /// Where a kind of server listens when nothing else is said.
 fn usual_base(settings: &ProviderSettings) -> Result<Url, ModelError> {
     let base = match settings.kind {

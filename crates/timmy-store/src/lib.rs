@@ -35,6 +35,7 @@ pub use log::Query;
 pub use log::StandingPause;
 pub use log::Started;
 pub use queue::Item;
+pub use queue::Length;
 pub use queue::Offer;
 pub use queue::Queue;
 pub use spending::Account;

@@ -13,6 +13,7 @@
 //! - Leases are measured by one clock: that of the machine on SQLite, that of the server on
 //!   PostgreSQL. The clocks of hosts may differ and jump; a lease does not notice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -298,6 +299,42 @@ impl Queue {
             .fetch_all(&self.store.pool)
             .await?;
         rows.iter().map(read_item).collect()
+    }
+}
+
+/// How long a queue is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Length {
+    /// Entries that nobody holds.
+    pub offered: u64,
+    /// Entries that somebody holds.
+    pub taken: u64,
+}
+
+impl Queue {
+    /// How long the queue of every topic is that has entries.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn lengths(&self) -> Result<BTreeMap<String, Length>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT topic, COUNT(*) AS entries, CAST(SUM(CASE WHEN holder IS NOT NULL \
+             AND lease_until_us > $1 THEN 1 ELSE 0 END) AS BIGINT) AS taken \
+             FROM queue GROUP BY topic",
+        )
+        .bind(self.time.now_us())
+        .fetch_all(&self.store.pool)
+        .await?;
+        let length = |row: &AnyRow| {
+            let (all, taken): (i64, i64) = (row.try_get("entries")?, row.try_get("taken")?);
+            let number = |number: i64| u64::try_from(number).unwrap_or(0);
+            let length = Length {
+                offered: number(all - taken),
+                taken: number(taken),
+            };
+            Ok((row.try_get("topic")?, length))
+        };
+        rows.iter().map(length).collect()
     }
 }
 

@@ -1,5 +1,8 @@
 //! What the fleet really did.
 //!
+//! - [`collect`] looks at everything once: what the modules of [`probe`] see becomes rows, and what
+//!   changed becomes changes;
+//! - [`files`] keeps both, and what the next look is compared with;
 //! - [`rows`] are the lines of the telemetry files: samples and changes;
 //! - [`analysis`] reads them, however many there are;
 //! - [`finding`] is what health, watchdog and logins have to say.
@@ -24,10 +27,20 @@
 
 pub mod analysis;
 pub mod auth;
+pub mod collect;
+pub mod compare;
 pub mod energy;
+pub mod error;
+pub mod files;
 pub mod finding;
 pub mod merged;
+pub mod probe;
+mod readings;
 pub mod report;
 pub mod rows;
+pub mod run_lock;
+pub mod series;
+pub mod settings;
 pub mod slots;
+pub mod snapshot;
 pub mod watchdog;

@@ -2,6 +2,7 @@
 
 mod control;
 mod night;
+mod telemetry;
 mod views;
 mod workspace;
 
@@ -21,6 +22,7 @@ pub(crate) use control::StopArguments;
 pub(crate) use control::TopArguments;
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
+pub(crate) use telemetry::TelemetryCommand;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;
 pub(crate) use views::UnitsArguments;
@@ -153,6 +155,11 @@ pub(crate) enum Command {
     },
     /// Play nights in memory, with everything that can go wrong, and check what must always hold.
     Simulate(SimulateArguments),
+    /// What is sampled of this machine, its timers, its forge and its runs.
+    Telemetry {
+        #[command(subcommand)]
+        command: TelemetryCommand,
+    },
     /// Show what runs, as it happens.
     Watch(WatchArguments),
     /// Show runs, queue, budgets, providers and alerts live, and stop or pause from there.

@@ -153,6 +153,13 @@ pub(crate) fn client(
     })
 }
 
+/// The token of timmy's own user on the embedded forge, if there is one yet.
+pub(crate) fn kept_token(root: &Path) -> Option<SecretString> {
+    let token = std::fs::read_to_string(root.join(TOKEN_FILE)).ok()?;
+    let token = token.trim();
+    (!token.is_empty()).then(|| SecretString::from(token))
+}
+
 /// The token of timmy's own user on the embedded forge, made when it is first needed.
 async fn own_token(
     forge: &EmbeddedForge,

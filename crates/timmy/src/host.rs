@@ -295,6 +295,23 @@ impl Host {
         Ok(Redactor::new(token.iter()))
     }
 
+    /// Knows every secret the configuration names, as far as each can be read now.
+    pub(crate) fn every_secret(&self) -> Redactor {
+        let config = &self.loaded.config;
+        let keys = config.provider.iter().filter_map(|provider| provider.key.as_ref());
+        let further = [
+            &config.forge.token,
+            &config.webhook.secret,
+            &config.store.postgres,
+        ];
+        let references = further.into_iter().flatten().chain(keys);
+        let mut secrets: Vec<SecretString> = references
+            .filter_map(|reference| reference.resolve().ok())
+            .collect();
+        secrets.extend(connection::kept_token(&self.root));
+        Redactor::new(&secrets)
+    }
+
     /// The same host under another configuration.
     pub(crate) fn reconfigured(&self, mut loaded: Loaded, workflow: Option<NamedWorkflow>) -> Self {
         if let Some(workflow) = &workflow {

@@ -12,13 +12,14 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use timmy_core::RunId;
+use timmy_telemetry::run_lock::LOCK;
+use timmy_telemetry::run_lock::RUNS;
+use timmy_telemetry::run_lock::directory;
 
 use crate::error::SprintError;
 
-const RUNS: &str = "runs";
 const TREE: &str = "tree";
 const CHECK: &str = "check";
-const LOCK: &str = "lock";
 const UNNAMED_LOCK: &str = "lock.new";
 
 /// A run's directory. While this value lives, so does the lock on it.
@@ -122,10 +123,6 @@ impl RunPlace {
         }
         Ok(())
     }
-}
-
-fn directory(root: &Path, run: &RunId) -> PathBuf {
-    root.join(RUNS).join(run.as_str())
 }
 
 #[cfg(test)]

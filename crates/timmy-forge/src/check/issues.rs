@@ -79,6 +79,13 @@ async fn closing(bench: &mut Bench) {
         bench.sheet.equal("open issues, counted", ISSUES - 1, count);
         let again = bench.client.close_issue(&bench.repo, ISSUES).await;
         bench.sheet.done("closing it again", again);
+        let counts = bench.client.counts(&bench.repo).await;
+        let counted = counts.map(|counts| (counts.open_issues, counts.open_pulls, counts.commits));
+        bench.sheet.equal(
+            "short lists say (open issues, open pull requests, commits)",
+            (ISSUES - 1, 0, 1),
+            counted,
+        );
     }
 }
 

@@ -155,6 +155,33 @@ pub(super) async fn commit(visit: &Visit<'_>, revision: &str) -> Answer {
     Ok(answer::json(StatusCode::OK, &commit_shape(visit, &commit)))
 }
 
+/// `GET /repos/{owner}/{name}/commits`
+pub(super) async fn commits(visit: &Visit<'_>) -> Answer {
+    let bare = visit.bare().await?;
+    let revision = match visit.call.parameter("sha") {
+        "" => &visit.repository.default_branch,
+        named => named,
+    };
+    let tip = match bare.branch(revision).await? {
+        Some(tip) => Some(tip),
+        None => bare.commit_at(revision).await?,
+    };
+    let Some(tip) = tip else {
+        return Err(match bare.references(HEADS).await?.as_slice() {
+            [] => Refusal::said(StatusCode::CONFLICT, "Git Repository is empty."),
+            _ => Refusal::Missing,
+        });
+    };
+    let counted = bare.succeed(["rev-list", "--count", &tip, "--"]).await?;
+    let total = String::from_utf8_lossy(&counted).trim().parse().unwrap_or(0);
+    let page = visit.call.page();
+    let skip = format!("--skip={}", (page.number - 1).saturating_mul(page.size));
+    let most = format!("--max-count={}", page.size);
+    let commits = log(&bare, &[&skip, &most, &tip]).await?;
+    let shapes = commits.iter().map(|commit| commit_shape(visit, commit));
+    Ok(visit.call.list(&shapes.collect::<Vec<_>>(), total))
+}
+
 /// Branches by name, and the commit at the tip of each.
 pub(super) async fn tips(bare: &Bare) -> Result<HashMap<String, String>, EmbeddedError> {
     let heads = bare.references(HEADS).await?;

@@ -118,6 +118,7 @@ async fn repository(visit: &Visit<'_>, path: &[&str]) -> Answer {
         (&Method::GET, ["git", "refs", rest @ ..]) => {
             branches::references(visit, &rest.join("/")).await
         }
+        (&Method::GET, ["commits"]) => branches::commits(visit).await,
         (&Method::GET, ["git", "commits", revision]) => branches::commit(visit, revision).await,
         (_, ["issues", rest @ ..]) => issues(visit, rest).await,
         (_, ["labels", rest @ ..]) => label(visit, rest).await,

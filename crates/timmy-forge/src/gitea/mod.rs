@@ -2,6 +2,7 @@
 
 mod changes;
 mod comments;
+mod counts;
 mod http;
 mod issues;
 mod labels;
@@ -38,6 +39,7 @@ use crate::feed::Changes;
 use crate::forge::Forge;
 use crate::review::Review;
 use crate::types::Comment;
+use crate::types::Counts;
 use crate::types::ForgeAddress;
 use crate::types::ForgeKind;
 use crate::types::Issue;
@@ -192,6 +194,10 @@ impl Forge for GiteaClient {
         since: Option<Timestamp>,
     ) -> Result<Changes, ForgeError> {
         self.list_changes(repo, since).await
+    }
+
+    async fn counts(&self, repo: &RepoName) -> Result<Counts, ForgeError> {
+        self.count(repo).await
     }
 
     async fn issue(&self, repo: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError> {

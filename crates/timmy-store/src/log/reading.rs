@@ -1,5 +1,7 @@
 //! Reading events back, always along an index.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::Row;
@@ -16,6 +18,9 @@ use crate::error::StoreError;
 
 /// Events one query returns when nothing else is asked for.
 const DEFAULT_LIMIT: u32 = 1_000;
+
+/// Runs in one statement, at most. SQLite takes 500 parts of a union.
+const AT_ONCE: usize = 200;
 
 /// Which events to read.
 #[derive(Debug, Clone)]
@@ -231,6 +236,93 @@ impl EventLog {
         }
         let rows = query.fetch_all(&self.store.pool).await?;
         rows.iter().map(read_event).collect()
+    /// Events of some types of these runs, in the order they were appended.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn of_runs(&self, runs: &[RunId], types: &[&str]) -> Result<Vec<Event>, StoreError> {
+        let mut events = Vec::new();
+        for some in runs.chunks(AT_ONCE) {
+            let place = |place: usize| format!("${place}");
+            let of_runs: Vec<String> = (1..=some.len()).map(place).collect();
+            let of_types = (1..=types.len()).map(|number| place(some.len() + number));
+            let statement = format!(
+                "SELECT seq, schema, at_us, run, body FROM events \
+                 WHERE run IN ({}) AND type IN ({}) ORDER BY seq",
+                of_runs.join(", "),
+                of_types.collect::<Vec<_>>().join(", ")
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for run in some {
+                query = query.bind(run.to_string());
+            }
+            for kind in types {
+                query = query.bind((*kind).to_owned());
+            }
+            let rows = query.fetch_all(&self.store.pool).await?;
+            for row in &rows {
+                events.push(read_event(row)?);
+            }
+        }
+        events.sort_by_key(|event| event.seq);
+        Ok(events)
+    }
+
+    /// When the newest event of each of these runs was appended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn last_heard(
+        &self,
+        runs: &[RunId],
+    ) -> Result<BTreeMap<RunId, Timestamp>, StoreError> {
+        let mut heard = BTreeMap::new();
+        for some in runs.chunks(AT_ONCE) {
+            // One look-up a run: its newest event is the end of its part of the index.
+            let one = |place: usize| {
+                format!(
+                    "SELECT * FROM (SELECT run, at_us FROM events WHERE run = ${place} \
+                     ORDER BY seq DESC LIMIT 1) AS of_run_{place}"
+                )
+            };
+            let parts: Vec<String> = (1..=some.len()).map(one).collect();
+            let mut query = sqlx::query(AssertSqlSafe(parts.join(" UNION ALL ")));
+            for run in some {
+                query = query.bind(run.to_string());
+            }
+            for row in &query.fetch_all(&self.store.pool).await? {
+                let run: String = row.try_get("run")?;
+                let run = run.parse().map_err(|error| unreadable(0, &error))?;
+                let at = Timestamp::from_microsecond(row.try_get("at_us")?);
+                heard.insert(run, at.map_err(|error| unreadable(0, &error))?);
+            }
+        }
+        Ok(heard)
+    }
+
+    /// When each subcommand was last started, as far as the newest starts say, at most `limit` of them.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn commands_started(
+        &self,
+        limit: u32,
+    ) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, schema, at_us, run, body FROM events \
+             WHERE type = 'process_started' ORDER BY seq DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.store.pool)
+        .await?;
+        let mut started = BTreeMap::new();
+        for row in &rows {
+            let event = read_event(row)?;
+            if let EventKind::ProcessStarted { command, .. } = event.kind {
+                started.entry(command).or_insert(event.at);
+            }
+        }
+        Ok(started)
     }
 
     /// The place of the newest event; 0 when there is none.

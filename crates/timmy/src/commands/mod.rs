@@ -19,6 +19,7 @@ mod report;
 mod runs;
 mod simulate;
 mod sprint;
+mod telemetry;
 mod telling;
 mod top;
 mod units;
@@ -80,6 +81,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Budget(arguments) => budget::run(&host, arguments).await,
         Command::Workspace { command } => workspace::run(&host, command).await,
         Command::Simulate(arguments) => simulate::run(&host, arguments),
+        Command::Telemetry { command } => telemetry::run(&host, command).await,
         Command::Watch(arguments) => watch::run(&host, arguments).await,
         Command::Top(arguments) => top::run(&host, arguments).await,
         Command::Pause(arguments) => control::pause(&host, arguments).await,

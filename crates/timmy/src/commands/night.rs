@@ -1,5 +1,6 @@
 //! `timmy loop`: the night.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use tokio::signal::unix::signal;
 
 use super::Ended;
 use super::panes;
+use super::telemetry::Ticker;
 use crate::cli::LoopArguments;
 use crate::config;
 use crate::config::Loaded;
@@ -90,6 +92,7 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
         None => None,
         Some((tmux, number)) => Some(panes_of(host, arguments, &tmux, number).await?),
     };
+    let ticker = Ticker::of(host, &store, &connection);
     let ended = tokio::select! {
         reason = shell.run() => reason,
         problem = signals(&handle) => Err(problem),
@@ -99,11 +102,20 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
             Err(problem.fix("report this as a defect of timmy"))
         }
         problem = watch.settings(&handle) => Err(problem),
+        never = tick(ticker.as_ref()) => match never {},
     };
     if let Some(session) = panes.filter(|_| !arguments.panes.keep_panes) {
         session.close().await;
     }
     tell_end(host, &ended?)
+}
+
+/// Looks at everything again and again, where that is wanted.
+async fn tick(ticker: Option<&Ticker<'_>>) -> Infallible {
+    match ticker {
+        Some(ticker) => ticker.run().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn tell_end(host: &Host, reason: &str) -> Ended {

@@ -1,5 +1,7 @@
 //! `timmy sprint`: one issue, one pull request.
 
+use timmy_core::EventKind;
+use timmy_core::EventSink;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
 use timmy_core::event::Outcome;
@@ -25,6 +27,12 @@ pub(super) async fn run(host: &Host, arguments: &SprintArguments) -> Ended {
         let desk = host.desk(&repo, store, &connection, &[]).await?;
         return dry(host, &desk.choose().await.map_err(told)?);
     }
+    let log = store.log(std::sync::Arc::clone(&host.clock));
+    let started = EventKind::ProcessStarted {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: "sprint".to_owned(),
+    };
+    log.append(None, started).await?;
     let sprint = host
         .sprint(&repo, &arguments.model, store, &connection)
         .await?;

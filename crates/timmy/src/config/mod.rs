@@ -27,6 +27,7 @@ use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
 use timmy_telemetry::auth::AuthSettings;
+use timmy_telemetry::settings::TelemetrySettings;
 use timmy_telemetry::watchdog::WatchdogSettings;
 use url::Url;
 
@@ -72,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) watchdog: WatchdogSettings,
     /// Logins whose tokens expire.
     pub(crate) auth: AuthSettings,
+    /// What is sampled, how often, and how long it is kept.
+    pub(crate) telemetry: TelemetrySettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }
