@@ -139,9 +139,7 @@ impl Collector {
         let files = self.files.clone();
         let rotation = Rotation {
             bytes: self.subject.settings.rotate_bytes,
-            keep: Duration::from_secs(
-                u64::from(self.subject.settings.keep_days) * SECONDS_A_DAY,
-            ),
+            keep: Duration::from_secs(u64::from(self.subject.settings.keep_days) * SECONDS_A_DAY),
         };
         let host = self.host.clone();
         let keep = move || keep(&files, rotation, readings.of(now, host), kept, &last);

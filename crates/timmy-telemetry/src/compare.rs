@@ -100,22 +100,26 @@ mod tests {
     const SERIES: [Series; 3] = [Series::TmuxPane, Series::TimerState, Series::RunLease];
 
     fn states() -> impl Strategy<Value = BTreeMap<Key, String>> {
-        let key = (0..SERIES.len(), "[ab]/[cd]?").prop_map(|(series, of)| {
-            (SERIES[series].name().to_owned(), of)
-        });
+        let key = (0..SERIES.len(), "[ab]/[cd]?")
+            .prop_map(|(series, of)| (SERIES[series].name().to_owned(), of));
         prop::collection::btree_map(key, "[xyz]", 0..8)
     }
 
     fn covered() -> impl Strategy<Value = Vec<Covered>> {
         let one = (0..SERIES.len(), prop::collection::vec("[ab]/", 0..2));
-        let one = one.prop_map(|(series, except)| Covered { series: SERIES[series], except });
+        let one = one.prop_map(|(series, except)| Covered {
+            series: SERIES[series],
+            except,
+        });
         prop::collection::vec(one, 0..4)
     }
 
     fn standing(states: BTreeMap<Key, String>) -> BTreeMap<Key, Standing> {
         let since = Timestamp::UNIX_EPOCH;
         let states = states.into_iter();
-        states.map(|(key, state)| (key, Standing { state, since })).collect()
+        states
+            .map(|(key, state)| (key, Standing { state, since }))
+            .collect()
     }
 
     proptest! {

@@ -45,7 +45,9 @@ fn mode(path: &Path) -> u32 {
 fn what_is_written_is_private_and_whole() {
     let (_place, files) = opened();
     let writing = files.write().unwrap();
-    writing.append_rows(&[row(NOW, 1.0), row(NOW, f64::NAN), row(NOW, 2.0)]).unwrap();
+    writing
+        .append_rows(&[row(NOW, 1.0), row(NOW, f64::NAN), row(NOW, 2.0)])
+        .unwrap();
     writing.keep_state(&LastState::default()).unwrap();
     assert_eq!(0o700, mode(files.directory()));
     for file in ["metrics.jsonl", "last_state.json", LOCK] {
@@ -106,15 +108,24 @@ fn full_and_old_files_are_put_aside_and_only_ours_are_removed() {
     assert_eq!(vec!["metrics.jsonl"], names(&files));
     writing.append_rows(&[row(NOW, 1.0)]).unwrap();
     writing.rotate(rotation, at(NOW)).unwrap();
-    writing.append_rows(&[row(NOW, 1.0), row(NOW, 1.0)]).unwrap();
+    writing
+        .append_rows(&[row(NOW, 1.0), row(NOW, 1.0)])
+        .unwrap();
     // A second file within the same second.
     writing.rotate(rotation, at(NOW)).unwrap();
     assert_eq!(
-        vec!["metrics-20261118T110640Z.jsonl", "metrics-20261118T110641Z.jsonl"],
+        vec![
+            "metrics-20261118T110640Z.jsonl",
+            "metrics-20261118T110641Z.jsonl"
+        ],
         names(&files)
     );
     writing.append_rows(&[row(NOW, 1.0)]).unwrap();
-    for foreign in ["metrics-2020.jsonl", "notes-20200101T000000Z.jsonl", "metrics-20200101T000000Z.csv"] {
+    for foreign in [
+        "metrics-2020.jsonl",
+        "notes-20200101T000000Z.jsonl",
+        "metrics-20200101T000000Z.csv",
+    ] {
         std::fs::write(files.directory().join(foreign), "theirs").unwrap();
     }
     let later = NOW + 3 * 24 * 3_600;

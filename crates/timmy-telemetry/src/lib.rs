@@ -5,7 +5,6 @@
 //! - [`files`] keeps both, and what the next look is compared with;
 //! - [`rows`] are the lines of the telemetry files: samples and changes;
 //! - [`analysis`] reads them, however many there are;
-//! - [`finding`] is what health, watchdog and logins have to say.
 //! - [`finding`] is what health, watchdog and logins have to say;
 //! - [`watchdog`] compares models with what is expected of them, and puts them back;
 //! - [`auth`] keeps the tokens of logins alive.

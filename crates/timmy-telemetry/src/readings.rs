@@ -120,15 +120,12 @@ impl Readings {
         self.unseen.extend(seen.unseen.iter().cloned());
     }
 
-    pub(crate) fn runs(
-        &mut self,
-        runs: &[Run],
-        queue: &BTreeMap<String, Length>,
-        now: Timestamp,
-    ) {
+    pub(crate) fn runs(&mut self, runs: &[Run], queue: &BTreeMap<String, Length>, now: Timestamp) {
         for run in runs {
             let of = run.run.short();
-            let silent = run.heard.map(|heard| now.duration_since(heard).as_secs_f64());
+            let silent = run
+                .heard
+                .map(|heard| now.duration_since(heard).as_secs_f64());
             self.state(Series::RunPhase, of, run.progress.phase.clone());
             self.figure(Series::RunSilent, of, silent.map(|silent| silent.max(0.0)));
             self.count(Series::RunSteps, of, u64::from(run.progress.steps));
@@ -168,7 +165,11 @@ impl Readings {
         let mut silent = Vec::new();
         for server in servers {
             let provider = &server.provider;
-            self.state(Series::ModelServer, provider, server.state.word().to_owned());
+            self.state(
+                Series::ModelServer,
+                provider,
+                server.state.word().to_owned(),
+            );
             let Some(loaded) = &server.loaded else {
                 silent.push(format!("{provider}/"));
                 continue;

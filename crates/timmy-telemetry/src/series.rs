@@ -99,7 +99,11 @@ mod tests {
     #[test]
     fn the_page_has_exactly_these_series() {
         let page = include_str!("../../../docs/telemetry.md");
-        assert!(page.contains(&format!("\n{}\n", table())), "put this into it:\n{}", table());
+        assert!(
+            page.contains(&format!("\n{}\n", table())),
+            "put this into it:\n{}",
+            table()
+        );
         let names: BTreeSet<&str> = Series::ALL.iter().map(|series| series.name()).collect();
         assert_eq!(Series::ALL.len(), names.len());
     }

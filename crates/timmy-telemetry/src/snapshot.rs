@@ -245,7 +245,10 @@ mod tests {
         };
         std::fs::create_dir(place.path().join("theirs")).unwrap();
         for second in [1_795_000_000, 1_795_000_000, 1_795_000_010] {
-            let mut captured = vec![(name.clone(), "one".to_owned()), (name.clone(), "two".to_owned())];
+            let mut captured = vec![
+                (name.clone(), "one".to_owned()),
+                (name.clone(), "two".to_owned()),
+            ];
             let directory = write(place.path(), at(second), &mut captured).unwrap();
             for (file, text) in [("a_b-0-1.txt", "one"), ("a_b-0-1-2.txt", "two")] {
                 let path = directory.join(file);

@@ -298,7 +298,10 @@ impl Host {
     /// Knows every secret the configuration names, as far as each can be read now.
     pub(crate) fn every_secret(&self) -> Redactor {
         let config = &self.loaded.config;
-        let keys = config.provider.iter().filter_map(|provider| provider.key.as_ref());
+        let keys = config
+            .provider
+            .iter()
+            .filter_map(|provider| provider.key.as_ref());
         let further = [
             &config.forge.token,
             &config.webhook.secret,

@@ -173,7 +173,10 @@ pub(super) async fn commits(visit: &Visit<'_>) -> Answer {
         });
     };
     let counted = bare.succeed(["rev-list", "--count", &tip, "--"]).await?;
-    let total = String::from_utf8_lossy(&counted).trim().parse().unwrap_or(0);
+    let total = String::from_utf8_lossy(&counted)
+        .trim()
+        .parse()
+        .unwrap_or(0);
     let page = visit.call.page();
     let skip = format!("--skip={}", (page.number - 1).saturating_mul(page.size));
     let most = format!("--max-count={}", page.size);

@@ -19,7 +19,12 @@ impl GiteaClient {
         let issues = [("state", "open"), ("type", "issues"), ONE];
         let pulls = [("state", "open"), ONE];
         // Nobody looks at the one commit that comes along.
-        let commits = [("stat", "false"), ("verification", "false"), ("files", "false"), ONE];
+        let commits = [
+            ("stat", "false"),
+            ("verification", "false"),
+            ("files", "false"),
+            ONE,
+        ];
         Ok(Counts {
             open_issues: self.length(repo, "issues", &issues).await?,
             open_pulls: self.length(repo, "pulls", &pulls).await?,

@@ -236,6 +236,8 @@ impl EventLog {
         }
         let rows = query.fetch_all(&self.store.pool).await?;
         rows.iter().map(read_event).collect()
+    }
+
     /// Events of some types of these runs, in the order they were appended.
     ///
     /// # Errors

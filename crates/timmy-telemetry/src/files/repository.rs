@@ -24,7 +24,12 @@ fn is_ignored(repository: &Path, directory: &Path) -> bool {
         }
     }
     let asked = command
-        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+        .args([
+            "-c",
+            "core.fsmonitor=false",
+            "-c",
+            "core.hooksPath=/dev/null",
+        ])
         .arg("-C")
         .arg(repository)
         .args(["check-ignore", "--quiet", "--"])

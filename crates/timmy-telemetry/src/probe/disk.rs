@@ -105,10 +105,17 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let inside = place.path().join("inside");
         std::fs::create_dir(&inside).unwrap();
-        let paths = [place.path().to_owned(), inside, place.path().join("missing")];
+        let paths = [
+            place.path().to_owned(),
+            inside,
+            place.path().join("missing"),
+        ];
         let disks = read(&paths);
         assert_eq!(1, disks.len(), "{disks:?}");
-        assert!(disks[0].total > 0 && disks[0].free <= disks[0].total, "{disks:?}");
+        assert!(
+            disks[0].total > 0 && disks[0].free <= disks[0].total,
+            "{disks:?}"
+        );
     }
 
     proptest! {

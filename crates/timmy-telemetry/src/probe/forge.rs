@@ -73,8 +73,8 @@ pub async fn read(forge: &dyn Forge, repositories: &[RepoName], now: Timestamp) 
     };
     let in_time = tokio::time::timeout(PATIENCE, ask).await.is_ok();
     for repo in repositories.iter().filter(|_| !in_time) {
-        let asked = seen.counted.contains_key(repo)
-            || seen.unseen.iter().any(|(unseen, _)| unseen == repo);
+        let asked =
+            seen.counted.contains_key(repo) || seen.unseen.iter().any(|(unseen, _)| unseen == repo);
         if !asked {
             let why = format!("no answer within {} s", PATIENCE.as_secs());
             let unseen = Unseen::new(repo.to_string(), &why);

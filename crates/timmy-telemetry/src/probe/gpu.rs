@@ -13,7 +13,13 @@ const NVIDIA_ARGUMENTS: [&str; 2] = [
     "--format=csv,noheader,nounits",
 ];
 const AMD: &str = "rocm-smi";
-const AMD_ARGUMENTS: [&str; 5] = ["--showuse", "--showmeminfo", "vram", "--showpower", "--json"];
+const AMD_ARGUMENTS: [&str; 5] = [
+    "--showuse",
+    "--showmeminfo",
+    "vram",
+    "--showpower",
+    "--json",
+];
 const MEBIBYTE: f64 = 1_048_576.0;
 /// Processors of one machine that are read, at most.
 const MOST: usize = 64;
@@ -121,7 +127,10 @@ mod tests {
         assert_eq!(2, gpus.len());
         assert_eq!(Some(1024.0 * MEBIBYTE), gpus[0].memory_used);
         assert_eq!((Some(0.35), Some(70.12)), (gpus[0].busy, gpus[0].watts));
-        assert_eq!((None, None, None), (gpus[1].memory_used, gpus[1].busy, gpus[1].watts));
+        assert_eq!(
+            (None, None, None),
+            (gpus[1].memory_used, gpus[1].busy, gpus[1].watts)
+        );
     }
 
     #[test]

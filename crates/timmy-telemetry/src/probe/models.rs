@@ -209,9 +209,10 @@ mod tests {
                     StatusCode::OK,
                     r#"{"models":[{"name":"qwen3:8b","model":"qwen3:8b","size_vram":6442450944}]}"#,
                 ),
-                ("/v1/models", Some(key)) if key == "Bearer open-sesame" => {
-                    Reply::json(StatusCode::OK, r#"{"object":"list","data":[{"id":"b"},{"id":"a"}]}"#)
-                }
+                ("/v1/models", Some(key)) if key == "Bearer open-sesame" => Reply::json(
+                    StatusCode::OK,
+                    r#"{"object":"list","data":[{"id":"b"},{"id":"a"}]}"#,
+                ),
                 ("/v1/models", _) => Reply::empty(StatusCode::UNAUTHORIZED),
                 _ => Reply::json(StatusCode::OK, "<html>"),
             }

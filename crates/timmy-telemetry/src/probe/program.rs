@@ -61,7 +61,9 @@ pub(crate) async fn run_command(mut command: Command) -> Ran {
             stdout.read_to_end(&mut told).await?;
         }
         if told.len() as u64 > LONGEST_OUTPUT {
-            return Ok(Ran::Failed(format!("it says more than {LONGEST_OUTPUT} bytes")));
+            return Ok(Ran::Failed(format!(
+                "it says more than {LONGEST_OUTPUT} bytes"
+            )));
         }
         let well = child.wait().await?.success();
         let text = String::from_utf8_lossy(&told).into_owned();

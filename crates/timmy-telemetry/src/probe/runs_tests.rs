@@ -13,8 +13,10 @@ fn kind(value: serde_json::Value) -> EventKind {
 }
 
 fn started(issue: u64) -> EventKind {
-    kind(json!({"type": "run_started", "repo": "a/b", "issue": issue, "title": "t",
-        "provider": "p", "provenance": "live", "sandbox": "L3"}))
+    kind(
+        json!({"type": "run_started", "repo": "a/b", "issue": issue, "title": "t",
+        "provider": "p", "provenance": "live", "sandbox": "L3"}),
+    )
 }
 
 fn step(step: u32) -> EventKind {
@@ -22,9 +24,11 @@ fn step(step: u32) -> EventKind {
 }
 
 fn settled(tokens: u64) -> EventKind {
-    kind(json!({"type": "model_call_settled", "call": 1, "provider": "p", "model": "m",
+    kind(
+        json!({"type": "model_call_settled", "call": 1, "provider": "p", "model": "m",
         "usage": {"input_tokens": tokens, "output_tokens": 1, "cost": 0}, "measured": true,
-        "duration_ms": 1}))
+        "duration_ms": 1}),
+    )
 }
 
 fn ended() -> EventKind {
@@ -53,7 +57,10 @@ async fn going_on_from_the_last_look_says_the_same_as_looking_anew() {
         (&two, started(2)),
         (&one, settled(9)),
         (&gone, started(3)),
-        (&one, kind(json!({"type": "prompt_built", "sha256": "", "bytes": 1}))),
+        (
+            &one,
+            kind(json!({"type": "prompt_built", "sha256": "", "bytes": 1})),
+        ),
         (&one, step(2)),
         (&two, ended()),
         (&one, settled(30)),
@@ -76,7 +83,10 @@ async fn going_on_from_the_last_look_says_the_same_as_looking_anew() {
         steps: 2,
         tokens: 41,
     };
-    assert_eq!((&one, &expected, Lease::Held), (&run.run, &run.progress, run.lease));
+    assert_eq!(
+        (&one, &expected, Lease::Held),
+        (&run.run, &run.progress, run.lease)
+    );
     // A log that is another one, or much longer, is read anew.
     let lost = Progress {
         after: 1_000,

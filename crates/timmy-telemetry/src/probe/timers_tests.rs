@@ -37,8 +37,16 @@ fn timers_of_one_name_are_told_apart() {
 async fn a_planted_crontab_is_late_until_the_log_says_that_it_ran() {
     let place = tempfile::tempdir().unwrap();
     let (crontab, log) = (place.path().join("crontab"), place.path().join("log"));
-    std::fs::write(&crontab, "0 12 * * * ada backup\n0 13 * * * ada timmy sprint\n").unwrap();
-    std::fs::write(&log, "2026-11-19T12:00:01+00:00 n CRON[1]: (ada) CMD (backup)\n").unwrap();
+    std::fs::write(
+        &crontab,
+        "0 12 * * * ada backup\n0 13 * * * ada timmy sprint\n",
+    )
+    .unwrap();
+    std::fs::write(
+        &log,
+        "2026-11-19T12:00:01+00:00 n CRON[1]: (ada) CMD (backup)\n",
+    )
+    .unwrap();
     let settings = TimerSettings {
         crontabs: vec![crontab],
         cron_logs: vec![log.clone()],
@@ -58,10 +66,18 @@ async fn a_planted_crontab_is_late_until_the_log_says_that_it_ran() {
         };
         let timers = read(&settings, &moment, &Redactor::default()).await;
         let planted = ["cron:backup", "cron:timmy sprint"];
-        let states = timers.iter().filter(|timer| planted.contains(&key(timer).as_str()));
-        states.map(|timer| state(timer, now, 300)).collect::<Vec<_>>()
+        let states = timers
+            .iter()
+            .filter(|timer| planted.contains(&key(timer).as_str()));
+        states
+            .map(|timer| state(timer, now, 300))
+            .collect::<Vec<_>>()
     };
     assert_eq!(vec!["late", "on_time"], states().await);
-    std::fs::write(&log, "2026-11-20T12:00:01+00:00 n CRON[1]: (ada) CMD (backup)\n").unwrap();
+    std::fs::write(
+        &log,
+        "2026-11-20T12:00:01+00:00 n CRON[1]: (ada) CMD (backup)\n",
+    )
+    .unwrap();
     assert_eq!(vec!["on_time", "on_time"], states().await);
 }

@@ -204,7 +204,18 @@ impl Mark {
 
     fn pane(&self, socket: &str, line: &str, redactor: &Redactor) -> Option<Pane> {
         let fields: Vec<&str> = line.split(&self.field).collect();
-        let [session, window, pane, dead, pid, attached, id, command, "\n"] = fields[..] else {
+        let [
+            session,
+            window,
+            pane,
+            dead,
+            pid,
+            attached,
+            id,
+            command,
+            "\n",
+        ] = fields[..]
+        else {
             return None;
         };
         let number = id.strip_prefix('%')?;

@@ -130,8 +130,14 @@ fn samples(rows: &[&Row<'_>]) -> String {
         ([], 1) => words.into_keys().collect(),
         ([], _) => {
             let told = words.iter().take(WORDS);
-            let told: Vec<String> = told.map(|(word, count)| format!("{count} {word}")).collect();
-            let more = if words.len() > WORDS { ", \u{2026}" } else { "" };
+            let told: Vec<String> = told
+                .map(|(word, count)| format!("{count} {word}"))
+                .collect();
+            let more = if words.len() > WORDS {
+                ", \u{2026}"
+            } else {
+                ""
+            };
             told.join(", ") + more
         }
         ([only], _) => figure(*only),
@@ -175,13 +181,20 @@ fn show(host: &Host) -> Ended {
 }
 
 fn print_state(state: &LastState, at: Timestamp) -> Result<(), Problem> {
-    output::line(&format!("{} at {}\n", state.host, at.strftime("%Y-%m-%d %H:%M:%S UTC")))?;
+    output::line(&format!(
+        "{} at {}\n",
+        state.host,
+        at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    ))?;
     let states = state.states.iter();
     let rows = states.map(|((series, of), standing)| {
         let since = standing.since.strftime("%Y-%m-%d %H:%M UTC").to_string();
         vec![series.clone(), of.clone(), standing.state.clone(), since]
     });
-    output::line(&output::table(&["series", "of", "state", "since"], rows.collect()))?;
+    output::line(&output::table(
+        &["series", "of", "state", "since"],
+        rows.collect(),
+    ))?;
     if !state.forge.is_empty() {
         let rows = state.forge.iter().map(|(repo, counted)| {
             vec![
@@ -192,7 +205,13 @@ fn print_state(state: &LastState, at: Timestamp) -> Result<(), Problem> {
                 counted.asked.strftime("%Y-%m-%d %H:%M UTC").to_string(),
             ]
         });
-        let header = ["repository", "open issues", "open pull requests", "commits", "asked"];
+        let header = [
+            "repository",
+            "open issues",
+            "open pull requests",
+            "commits",
+            "asked",
+        ];
         output::line(&format!("\n{}", output::table(&header, rows.collect())))?;
     }
     tell_begun_anew(state.begun_anew);
@@ -201,7 +220,11 @@ fn print_state(state: &LastState, at: Timestamp) -> Result<(), Problem> {
 
 fn tell_begun_anew(times: u64) {
     if times > 0 {
-        let times = output::count(usize::try_from(times).unwrap_or(usize::MAX), "time", "times");
+        let times = output::count(
+            usize::try_from(times).unwrap_or(usize::MAX),
+            "time",
+            "times",
+        );
         output::talk(&format!(
             "the last state could not be read {times}; the bad file is kept beside it"
         ));

@@ -105,9 +105,7 @@ async fn commits_are_listed_newest_first_and_counted() {
     let after = server.get(&format!("{path}?limit=1&page=2")).await;
     assert_eq!((200, json!([])), (after.status, after.json().clone()));
     assert_eq!(404, server.get(&format!("{path}?sha=none")).await.status);
-    server
-        .post("/user/repos", json!({"name": "empty"}))
-        .await;
+    server.post("/user/repos", json!({"name": "empty"})).await;
     assert_eq!(409, server.get("/repos/bot/empty/commits").await.status);
 }
 

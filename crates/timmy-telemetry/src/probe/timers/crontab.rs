@@ -39,7 +39,11 @@ impl Entry {
     /// The subcommand, if it starts timmy.
     pub(super) fn subcommand(&self) -> Option<&str> {
         let mut words = self.command.split_whitespace();
-        words.find(|word| Path::new(word).file_name().is_some_and(|name| name == "timmy"))?;
+        words.find(|word| {
+            Path::new(word)
+                .file_name()
+                .is_some_and(|name| name == "timmy")
+        })?;
         let mut words = words.peekable();
         while let Some(word) = words.next() {
             match word {
@@ -55,7 +59,11 @@ impl Entry {
 /// The crontabs at a path: itself, or those in it whose names cron takes, in order.
 pub(super) fn files(path: &Path, most: usize) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(path) else {
-        return if path.is_file() { vec![path.to_owned()] } else { Vec::new() };
+        return if path.is_file() {
+            vec![path.to_owned()]
+        } else {
+            Vec::new()
+        };
     };
     let taken = |name: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -195,7 +203,10 @@ mod tests {
         let entries = parse(text, Form::System);
         assert_eq!(1, entries.len(), "{entries:?}");
         assert_eq!(Some("root"), entries[0].user.as_deref());
-        assert_eq!("cd / && run-parts --report /etc/cron.hourly", entries[0].command);
+        assert_eq!(
+            "cd / && run-parts --report /etc/cron.hourly",
+            entries[0].command
+        );
         assert_eq!(TimeZone::get("Asia/Tokyo").ok(), entries[0].zone);
     }
 

@@ -43,7 +43,9 @@ pub(super) fn read(homes: &[PathBuf], moment: &Moment<'_>, redactor: &Redactor) 
                 Ok(None) => {}
                 Ok(Some(text)) => match parse(&text, profile.as_deref(), moment, redactor) {
                     Some(timers) => seen.timers.extend(timers),
-                    None => seen.unseen.push(Unseen::new("hermes", "its jobs are no JSON")),
+                    None => seen
+                        .unseen
+                        .push(Unseen::new("hermes", "its jobs are no JSON")),
                 },
                 Err(error) => seen.unseen.push(Unseen::new("hermes", &error.to_string())),
             }

@@ -87,7 +87,12 @@ mod tests {
         let timers = parse(text, now, &Redactor::default());
         let told: Vec<_> = timers
             .iter()
-            .map(|timer| (timer.name.as_str(), timer.late(now).map(|late| late.as_secs())))
+            .map(|timer| {
+                (
+                    timer.name.as_str(),
+                    timer.late(now).map(|late| late.as_secs()),
+                )
+            })
             .collect();
         let expected = vec![
             ("apt-daily.timer", None),

@@ -65,7 +65,10 @@ impl<'a> Ticker<'a> {
     }
 
     /// What a look leads to, in this order.
-    #[expect(clippy::unused_async, reason = "what is called here asks the log and servers")]
+    #[expect(
+        clippy::unused_async,
+        reason = "what is called here asks the log and servers"
+    )]
     async fn after(&self, _collector: &Collector, _tick: &Tick) -> Result<(), Problem> {
         Ok(())
     }
