@@ -4,6 +4,7 @@
 //!
 //! - [`ids`]: runs, repositories, issue numbers, object names;
 //! - [`event`]: everything that can happen, as one typed enum, and the [`EventSink`] it is sent to;
+//! - [`fault`]: whose fault a failed attempt is;
 //! - [`problem`]: coded errors that say what, where and what to do;
 //! - [`receipt`]: the evidence a success needs;
 //! - [`money`]: tokens and cost, in integers;
@@ -17,6 +18,7 @@
 
 pub mod clock;
 pub mod event;
+pub mod fault;
 pub mod ids;
 pub mod money;
 pub mod problem;

@@ -10,6 +10,7 @@ use timmy_core::event::PassedOver;
 use timmy_core::text;
 use timmy_forge::Issue;
 use timmy_forge::IssueState;
+use timmy_telemetry::report::post::TITLE_MARK;
 
 /// What an operator decides about selection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,6 +263,9 @@ fn excluded_kind(issue: Subject<'_>, settings: &SelectionSettings) -> Option<Str
             .iter()
             .any(|word| is_label(label, word))
     };
+    if issue.title.trim_start().starts_with(TITLE_MARK) {
+        return Some("it is a report of timmy's".to_owned());
+    }
     if let Some(label) = issue.labels.iter().find(excluded) {
         return Some(format!("it is labelled `{}`", text::clean_line(label)));
     }

@@ -14,6 +14,7 @@ use crate::types::Comment;
 use crate::types::Counts;
 use crate::types::Issue;
 use crate::types::IssueFilter;
+use crate::types::IssueUpdate;
 use crate::types::Label;
 use crate::types::MergeRequest;
 use crate::types::NewIssue;
@@ -70,6 +71,14 @@ pub trait Forge: Send + Sync {
 
     /// Opens an issue, with its labels really on it.
     async fn create_issue(&self, repo: &RepoName, new: &NewIssue) -> Result<Issue, ForgeError>;
+
+    /// Replaces title or text of an issue.
+    async fn edit_issue(
+        &self,
+        repo: &RepoName,
+        number: IssueNumber,
+        update: &IssueUpdate,
+    ) -> Result<Issue, ForgeError>;
 
     /// Closes an issue. One that is blocked by another is [`ForgeError::Blocked`].
     async fn close_issue(&self, repo: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError>;

@@ -44,6 +44,7 @@ pub use types::ForgeKind;
 pub use types::Issue;
 pub use types::IssueFilter;
 pub use types::IssueState;
+pub use types::IssueUpdate;
 pub use types::LISTED_TEXT_LIMIT;
 pub use types::Label;
 pub use types::MergeRequest;

@@ -193,6 +193,15 @@ pub struct NewIssue {
     pub labels: Vec<String>,
 }
 
+/// What is to change in an issue. `None` leaves a field as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IssueUpdate {
+    /// Its title.
+    pub title: Option<String>,
+    /// Its text.
+    pub body: Option<String>,
+}
+
 /// A comment on an issue or pull request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comment {

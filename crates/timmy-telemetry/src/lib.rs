@@ -26,6 +26,7 @@
 
 pub mod analysis;
 pub mod auth;
+pub mod chart;
 pub mod collect;
 pub mod compare;
 pub mod energy;

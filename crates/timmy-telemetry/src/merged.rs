@@ -12,6 +12,7 @@ use timmy_core::money::MicroUsd;
 use timmy_core::money::Usage;
 use timmy_store::EventLog;
 use timmy_store::StoreError;
+use timmy_store::runs::RunSummary;
 
 /// The events beside the runs themselves that are looked at.
 const TYPES: [&str; 2] = ["pull_request_merged", "energy_used"];
@@ -28,6 +29,8 @@ pub struct MergedPrice {
     pub merged: u64,
     /// What the model calls of the runs used.
     pub usage: Usage,
+    /// Wall time of the runs together, in milliseconds.
+    pub wall_ms: u64,
     /// Millijoules that the processor counted during the runs; none when nothing was counted.
     pub counted_mj: Option<u64>,
     /// Millijoules of model calls by declared power; none when nothing was declared.
@@ -36,6 +39,8 @@ pub struct MergedPrice {
     pub cost_each: Option<MicroUsd>,
     /// Tokens of one merged pull request, rounded up; none when none was merged.
     pub tokens_each: Option<u64>,
+    /// Wall time of one merged pull request, rounded up; none when none was merged.
+    pub wall_ms_each: Option<u64>,
     /// Counted energy of one merged pull request; none when one of the two is not known.
     pub counted_mj_each: Option<u64>,
     /// Declared energy of one merged pull request; none when one of the two is not known.
@@ -54,9 +59,8 @@ impl MergedPrice {
     ) -> Result<Self, StoreError> {
         let wanted = |repo: &RepoName| only.is_none_or(|only| only == repo);
         let runs = log.runs_since(since, u32::MAX).await?;
-        let runs = runs.into_iter().filter(|run| wanted(&run.repo));
-        let (ids, usages): (BTreeSet<RunId>, Vec<Usage>) =
-            runs.map(|run| (run.run, run.usage)).unzip();
+        let runs: Vec<RunSummary> = runs.into_iter().filter(|run| wanted(&run.repo)).collect();
+        let ids: BTreeSet<RunId> = runs.iter().map(|run| run.run.clone()).collect();
         let mut merged = BTreeSet::new();
         let (mut counted, mut declared) = (None, None);
         for event in log.of_types(&TYPES, 0, u32::MAX).await? {
@@ -80,20 +84,36 @@ impl MergedPrice {
             }
         }
         let merged = u64::try_from(merged.len()).unwrap_or(u64::MAX);
-        let usage: Usage = usages.into_iter().sum();
+        Ok(Self::of(since, &runs, merged, [counted, declared]))
+    }
+
+    /// Shares out what runs took among so many merged pull requests; `energy` is what was counted and
+    /// what was declared, in millijoules.
+    #[must_use]
+    pub fn of(
+        since: Timestamp,
+        runs: &[RunSummary],
+        merged: u64,
+        [counted, declared]: [Option<u64>; 2],
+    ) -> Self {
+        let usage: Usage = runs.iter().map(|run| run.usage).sum();
+        let wall = runs.iter().map(|run| run.duration_ms);
+        let wall = wall.fold(0, u64::saturating_add);
         let each = |amount: u64| (merged > 0).then(|| amount.div_ceil(merged));
-        Ok(Self {
+        Self {
             since,
-            runs: ids.len(),
+            runs: runs.len(),
             merged,
             usage,
+            wall_ms: wall,
             counted_mj: counted,
             declared_mj: declared,
             cost_each: each(usage.cost.0).map(MicroUsd),
             tokens_each: each(usage.tokens()),
+            wall_ms_each: each(wall),
             counted_mj_each: counted.and_then(each),
             declared_mj_each: declared.and_then(each),
-        })
+        }
     }
 }
 

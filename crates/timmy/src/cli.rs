@@ -2,6 +2,7 @@
 
 mod control;
 mod night;
+mod report;
 mod telemetry;
 mod views;
 mod workspace;
@@ -22,6 +23,8 @@ pub(crate) use control::StopArguments;
 pub(crate) use control::TopArguments;
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
+pub(crate) use report::ReportArguments;
+pub(crate) use report::ReportFormat;
 pub(crate) use telemetry::TelemetryCommand;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;
@@ -105,11 +108,7 @@ pub(crate) enum Command {
         run: String,
     },
     /// Say what was done, and what needs a person.
-    Report {
-        /// Only runs that began in the last so many hours.
-        #[arg(long, value_name = "HOURS")]
-        since: Option<u32>,
-    },
+    Report(ReportArguments),
     /// List the open issues, and which one would come next.
     Issues(RepoArguments),
     /// List, read and merge pull requests.

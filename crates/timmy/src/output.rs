@@ -49,7 +49,12 @@ pub(crate) fn line(text: &str) -> Result<(), Problem> {
 
 /// Writes a value as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Problem> {
-    let text = serde_json::to_string(value).map_err(|error| {
+    line(&json_text(value)?)
+}
+
+/// A value as one line of JSON.
+pub(crate) fn json_text(value: &impl Serialize) -> Result<String, Problem> {
+    serde_json::to_string(value).map_err(|error| {
         Problem::new(
             Code::new(107),
             ExitStatus::Internal,
@@ -57,8 +62,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Problem> {
         )
         .at(error.to_string())
         .fix("report this as a defect of timmy")
-    })?;
-    line(&text)
+    })
 }
 
 /// Says something to the person in front of the terminal.

@@ -9,6 +9,7 @@ use timmy_core::IssueName;
 use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_core::event::Outcome;
+use timmy_core::fault::Platform;
 use timmy_forge::IssueState;
 
 use super::action::Purpose;
@@ -305,14 +306,15 @@ impl State {
                 }
                 self.release(key);
             }
-            Fault::Platform(Scope::Budget) if of_repository(&ended.outcome) => {
+            Fault::Platform(Platform::Budget) if of_repository(&ended.outcome) => {
                 self.end_trials(key);
                 let problem = problem_of(&ended.outcome);
                 let wait = ended.lasts.unwrap_or(LONGEST_PAUSE);
                 self.pause(Scope::BudgetOf(key.repo.clone()), &problem, wait);
                 self.release(key);
             }
-            Fault::Platform(scope) => {
+            Fault::Platform(platform) => {
+                let scope = Scope::from(platform);
                 let problem = problem_of(&ended.outcome);
                 let lasts = ended.lasts;
                 let others = self.pauses.iter_mut().filter(|(other, _)| **other != scope);

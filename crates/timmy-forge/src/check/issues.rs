@@ -7,6 +7,7 @@ use crate::error::ForgeError;
 use crate::forge::Forge;
 use crate::types::Issue;
 use crate::types::IssueFilter;
+use crate::types::IssueUpdate;
 use crate::types::NewIssue;
 use crate::types::NewLabel;
 use crate::types::StateFilter;
@@ -15,6 +16,7 @@ use crate::types::StateFilter;
 const ISSUES: u64 = 55;
 /// The page size that Gitea and Forgejo do not go beyond.
 const PAGE: usize = 50;
+const FIRST: &str = "First \u{2713}";
 const TEXT: &str = "A line.\n\n- [ ] caf\u{e9} \u{1f980}\n\n```\n<b>&amp;\u{200b}</b>\n```\n";
 
 pub(super) async fn check(bench: &mut Bench) {
@@ -66,7 +68,31 @@ pub(super) async fn check(bench: &mut Bench) {
     bench
         .sheet
         .equal("issues with a label that exists twice", vec![3, 2], same);
+    editing(bench).await;
     closing(bench).await;
+}
+
+async fn editing(bench: &mut Bench) {
+    let update = IssueUpdate {
+        title: None,
+        body: Some(format!("Changed.\n\n{TEXT}")),
+    };
+    let edited = bench.client.edit_issue(&bench.repo, 1, &update).await;
+    if bench
+        .sheet
+        .done("the text of an issue is replaced", edited)
+        .is_none()
+    {
+        return;
+    }
+    let now = bench.client.issue(&bench.repo, 1).await;
+    let as_wanted = now.map(|issue| {
+        let body = update.body.as_deref().unwrap_or_default();
+        issue.title == FIRST && issue.body.trim_end() == body.trim_end()
+    });
+    bench
+        .sheet
+        .equal("its title stays as it was", true, as_wanted);
 }
 
 async fn closing(bench: &mut Bench) {
@@ -110,7 +136,7 @@ async fn labels(bench: &mut Bench) -> Option<()> {
 
 async fn write(bench: &mut Bench) -> Option<()> {
     let first = NewIssue {
-        title: "First \u{2713}".to_owned(),
+        title: FIRST.to_owned(),
         body: TEXT.to_owned(),
         labels: Vec::new(),
     };

@@ -1,11 +1,14 @@
 //! Issues and what blocks them.
 
 use http::Method;
+use serde_json::Map;
+use serde_json::Value;
 use serde_json::json;
 use timmy_core::IssueNumber;
 use timmy_core::RepoName;
 
 use super::GiteaClient;
+use super::comments::same_text;
 use super::in_repo;
 use super::paging::all_pages;
 use super::wire::WireIssue;
@@ -15,6 +18,7 @@ use crate::marker::marker_in;
 use crate::types::Issue;
 use crate::types::IssueFilter;
 use crate::types::IssueState;
+use crate::types::IssueUpdate;
 use crate::types::Label;
 use crate::types::NewIssue;
 use crate::types::StateFilter;
@@ -152,6 +156,42 @@ impl GiteaClient {
         let ours =
             |issue: &WireIssue| issue.is_by(&self.user) && marker_in(&issue.body) == Some(marker);
         Ok(newest.into_iter().find(ours))
+    }
+
+    pub(super) async fn change_issue(
+        &self,
+        repo: &RepoName,
+        number: IssueNumber,
+        update: &IssueUpdate,
+    ) -> Result<Issue, ForgeError> {
+        // A pull request has the same path.
+        self.read_issue(repo, number).await?;
+        let mut fields = Map::new();
+        let wanted = [("title", &update.title), ("body", &update.body)];
+        for (name, text) in wanted {
+            if let Some(text) = text {
+                fields.insert(name.to_owned(), text.as_str().into());
+            }
+        }
+        let index = number.to_string();
+        let segments = in_repo(repo, &["issues", &index]);
+        let call = self
+            .http
+            .call(Method::PATCH, &segments)
+            .body(Value::Object(fields));
+        let send = async || {
+            let answer = self.http.write(&call).await?;
+            answer.json::<WireIssue>().map(Issue::from)
+        };
+        let look = async || {
+            let issue = self.read_issue(repo, number).await?;
+            let same = |wanted: &Option<String>, real: &str| {
+                wanted.as_ref().is_none_or(|text| same_text(text, real))
+            };
+            let done = same(&update.title, &issue.title) && same(&update.body, &issue.body);
+            Ok(done.then(|| Issue::from(issue)))
+        };
+        self.settle(send, look).await
     }
 
     pub(super) async fn shut_issue(

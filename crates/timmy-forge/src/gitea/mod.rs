@@ -44,6 +44,7 @@ use crate::types::ForgeAddress;
 use crate::types::ForgeKind;
 use crate::types::Issue;
 use crate::types::IssueFilter;
+use crate::types::IssueUpdate;
 use crate::types::Label;
 use crate::types::MergeRequest;
 use crate::types::NewIssue;
@@ -206,6 +207,15 @@ impl Forge for GiteaClient {
 
     async fn create_issue(&self, repo: &RepoName, new: &NewIssue) -> Result<Issue, ForgeError> {
         self.open_issue(repo, new).await
+    }
+
+    async fn edit_issue(
+        &self,
+        repo: &RepoName,
+        number: IssueNumber,
+        update: &IssueUpdate,
+    ) -> Result<Issue, ForgeError> {
+        self.change_issue(repo, number, update).await
     }
 
     async fn close_issue(&self, repo: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError> {

@@ -2,6 +2,7 @@
 
 mod asked;
 mod reading;
+mod stretches;
 mod summaries;
 
 use std::sync::Arc;

@@ -60,11 +60,27 @@ impl EventLog {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<RunSummary>, StoreError> {
+        self.runs_between(since, Timestamp::MAX, limit).await
+    }
+
+    /// The newest runs that began at a time or after it and before another one, newest first, at most
+    /// `limit`; each as it stands now.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn runs_between(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>, StoreError> {
         let statement = format!(
-            "{STARTS} WHERE type = 'run_started' AND at_us >= $1 ORDER BY seq DESC LIMIT $2"
+            "{STARTS} WHERE type = 'run_started' AND at_us >= $1 AND at_us < $2 \
+             ORDER BY seq DESC LIMIT $3"
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(since.as_microsecond())
+            .bind(until.as_microsecond())
             .bind(i64::from(limit))
             .fetch_all(&self.store.pool)
             .await?;

@@ -150,7 +150,7 @@ async fn show(
     store: &timmy_store::Store,
 ) -> Result<(), Problem> {
     output::line("\nThe report (`timmy report`)\n")?;
-    report::print(&report::make(host, store, None).await?)?;
+    report::show(host, store).await?;
     let Some(pull) = &done.pull_request else {
         return Ok(());
     };

@@ -68,7 +68,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Prompt { issue } => explain::prompt(&host, issue).await,
         Command::Runs { limit } => runs::list(&host, *limit).await,
         Command::Show { run } => runs::show(&host, run).await,
-        Command::Report { since } => report::run(&host, *since).await,
+        Command::Report(arguments) => report::run(&host, arguments).await,
         Command::Issues(arguments) => issues::run(&host, arguments).await,
         Command::Pr { command } => pulls::run(&host, command).await,
         Command::Verify { pull } => pulls::verify(&host, pull).await,

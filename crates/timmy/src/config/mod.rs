@@ -27,6 +27,7 @@ use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
 use timmy_telemetry::auth::AuthSettings;
+use timmy_telemetry::report::ReportSettings;
 use timmy_telemetry::settings::TelemetrySettings;
 use timmy_telemetry::watchdog::WatchdogSettings;
 use url::Url;
@@ -75,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) auth: AuthSettings,
     /// What is sampled, how often, and how long it is kept.
     pub(crate) telemetry: TelemetrySettings,
+    /// Where morning reports go.
+    pub(crate) report: ReportSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }
