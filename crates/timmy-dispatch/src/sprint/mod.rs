@@ -53,6 +53,7 @@ use crate::workspace::WorkspaceSettings;
 pub use consider::Explanation;
 pub use desk::Desk;
 pub use diary::Observer;
+pub use hold::TOPIC;
 pub(crate) use own_pulls::OwnPulls;
 pub use verify::Verification;
 
