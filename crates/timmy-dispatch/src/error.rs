@@ -72,6 +72,9 @@ pub enum SprintError {
     /// A loop was asked for a repository that it does not work on. A defect.
     #[error("{0} is not one of the loop's repositories")]
     NotConfigured(RepoName),
+    /// A person paused the fleet: nothing begins on any host. They say when it goes on.
+    #[error("{0}")]
+    Paused(Problem),
     /// A part failed in a way it can tell better itself.
     #[error("{0}")]
     Part(Problem),
@@ -103,7 +106,7 @@ impl Coded for SprintError {
                 .fix("nothing to do; the commit that answers is on the branch"),
             Self::NotConfigured(_) => Problem::new(Code::new(919), ExitStatus::Internal, what)
                 .fix("report this as a defect of timmy"),
-            Self::Part(problem) => problem.clone(),
+            Self::Paused(problem) | Self::Part(problem) => problem.clone(),
         }
     }
 }

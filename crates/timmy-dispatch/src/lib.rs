@@ -43,5 +43,6 @@ pub use sprint::Settings;
 pub use sprint::Sprint;
 pub use sprint::SprintReport;
 pub use sprint::SprintRequest;
+pub use sprint::TOPIC;
 pub use sprint::Verification;
 pub use sprint::Wish;

@@ -7,5 +7,6 @@
 pub mod command;
 mod configuration;
 pub mod gateway;
+pub mod homes;
 pub mod import;
 pub(crate) mod verdict;

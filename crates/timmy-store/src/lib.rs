@@ -32,6 +32,7 @@ pub use database::Store;
 pub use error::StoreError;
 pub use log::EventLog;
 pub use log::Query;
+pub use log::StandingPause;
 pub use log::Started;
 pub use queue::Item;
 pub use queue::Length;

@@ -6,7 +6,9 @@
 //! - [`rows`] are the lines of the telemetry files: samples and changes;
 //! - [`analysis`] reads them, however many there are;
 //! - [`finding`] is what health, watchdog and logins have to say;
-//! - [`health`] concludes findings from evidence, and [`alert`] makes news of them.
+//! - [`health`] concludes findings from evidence, and [`alert`] makes news of them;
+//! - [`watchdog`] compares models with what is expected of them, and puts them back;
+//! - [`auth`] keeps the tokens of logins alive.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
 //! [`slots`] gives every running attempt a place in the live views.
@@ -25,6 +27,7 @@
 
 pub mod alert;
 pub mod analysis;
+pub mod auth;
 pub mod chart;
 pub mod collect;
 pub mod compare;
@@ -43,3 +46,4 @@ pub mod series;
 pub mod settings;
 pub mod slots;
 pub mod snapshot;
+pub mod watchdog;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod control;
 mod health;
 mod night;
 mod report;
@@ -19,6 +20,9 @@ use timmy_sandbox::Unsandboxed;
 use url::Url;
 
 pub(crate) use health::HealthArguments;
+pub(crate) use control::PauseArguments;
+pub(crate) use control::StopArguments;
+pub(crate) use control::TopArguments;
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
 pub(crate) use report::ReportArguments;
@@ -162,6 +166,14 @@ pub(crate) enum Command {
     },
     /// Show what runs, as it happens.
     Watch(WatchArguments),
+    /// Show runs, queue, budgets, providers and alerts live, and stop or pause from there.
+    Top(TopArguments),
+    /// Let no host begin anything new, until `timmy resume`. What runs is finished.
+    Pause(PauseArguments),
+    /// End a pause, and let issues whose runs were stopped be tried again.
+    Resume,
+    /// Stop one run, on whichever host it is. Its claim is given back.
+    Stop(StopArguments),
     /// Open a tmux session with panes that show what runs.
     Panes(PanesArguments),
     /// Print systemd units that start the night, with the paths of this installation.

@@ -421,8 +421,11 @@ pub enum EventKind {
     PauseAsked {
         /// Why, in their words, cleaned and bounded.
         reason: String,
+        /// Who, as their system knows them: `ada@box`. Empty where that is not known.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
     },
-    /// A person ended the pause.
+    /// A person ended the pause, and lets issues whose runs were stopped be tried again.
     ResumeAsked,
     /// A model that had drifted from what is expected was put back.
     ModelRestored {

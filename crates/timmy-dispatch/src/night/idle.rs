@@ -17,7 +17,8 @@ impl Scope {
     pub(super) fn repository(&self) -> Option<&RepoName> {
         match self {
             Self::Repository(repo) | Self::Workflow(repo) | Self::BudgetOf(repo) => Some(repo),
-            Self::Forge
+            Self::Asked
+            | Self::Forge
             | Self::Models
             | Self::Budget
             | Self::Disk

@@ -91,6 +91,8 @@ pub enum Input {
         /// Whether another turn would find something to do.
         more: bool,
     },
+    /// A person asked something of the fleet.
+    Asked(Asked),
     /// Something that attempts depend on does not work.
     Troubled {
         /// What is held back by it.
@@ -116,6 +118,23 @@ pub enum Stop {
     Drain,
     /// What runs is stopped, its claims are given back.
     Now,
+}
+
+/// What a person asks of every host of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing new begins, however long that lasts.
+    Pause {
+        /// Why, in their words.
+        reason: String,
+    },
+    /// The pause is over, and issues whose runs were stopped may be tried again.
+    Resume,
+    /// A running attempt stops.
+    Stop {
+        /// The issue.
+        key: IssueName,
+    },
 }
 
 /// Issues of a repository.
@@ -153,6 +172,8 @@ pub enum Recheck {
     IssueChanges,
     /// When any issue or pull request of the repository changes: a blocker is closed, say.
     RepositoryChanges,
+    /// When the issue itself changes, or a person lets the fleet go on: one stopped its last run.
+    PersonAsks,
 }
 
 /// How a run ended.

@@ -100,6 +100,7 @@ impl State {
                     repository.attend_due = now;
                 }
             }
+            Input::Asked(asked) => self.asked(asked),
             Input::Troubled {
                 scope,
                 problem,
@@ -240,15 +241,16 @@ impl State {
         }
     }
 
-    fn hold(&mut self, key: &IssueName, hold: Hold) {
+    pub(super) fn hold(&mut self, key: &IssueName, hold: Hold) {
         let Some(known) = self.forget(key) else {
             return;
         };
         match hold.release {
             Release::At(due) => drop(self.timers.insert((due, key.clone()))),
-            Release::IssueEdited | Release::IssueChanges | Release::RepositoryChanges => {
-                self.frozen.insert(key.clone());
-            }
+            Release::IssueEdited
+            | Release::IssueChanges
+            | Release::RepositoryChanges
+            | Release::PersonAsks => drop(self.frozen.insert(key.clone())),
         }
         let hold = Some(hold);
         self.note(key.repo.clone(), Known { hold, ..known });
@@ -262,6 +264,7 @@ impl State {
             Recheck::IssueEdited => Release::IssueEdited,
             Recheck::IssueChanges => Release::IssueChanges,
             Recheck::RepositoryChanges => Release::RepositoryChanges,
+            Recheck::PersonAsks => Release::PersonAsks,
         };
         let hold = Hold {
             reason: declined.reason.clone(),
@@ -274,6 +277,7 @@ impl State {
 
     fn ended(&mut self, key: &IssueName, ended: &Ended) {
         let ran = self.running.remove(key);
+        let asked_to_stop = ran.as_ref().is_some_and(|running| running.asked_to_stop);
         let answered_feedback = ran.is_some_and(|running| running.purpose != Purpose::Resolve);
         if answered_feedback && let Some(repository) = self.repositories.get_mut(&key.repo) {
             repository.attend_due = self.now;
@@ -331,6 +335,8 @@ impl State {
                 };
                 if lost {
                     self.hold(key, hold);
+                } else if asked_to_stop {
+                    self.hold_for_a_person(key);
                 } else {
                     self.release(key);
                 }

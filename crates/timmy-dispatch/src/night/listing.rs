@@ -141,7 +141,7 @@ impl State {
             let hold = self.known.get(*key).and_then(|known| known.hold.as_ref());
             let settled = hold.is_none_or(|hold| hold.settled <= self.now);
             match hold.map(|hold| hold.release) {
-                Some(Release::IssueEdited) => false,
+                Some(Release::IssueEdited | Release::PersonAsks) => false,
                 Some(Release::RepositoryChanges) => changed,
                 Some(Release::IssueChanges) => base_moved && settled,
                 Some(Release::At(_)) | None => true,

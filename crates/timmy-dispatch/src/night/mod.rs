@@ -21,10 +21,13 @@
 //! - An issue is started only when it is neither running nor held; it is marked as running in the
 //!   same step that decides to start it, so no second decision can start it again.
 //! - Everything that is said is said once, when it begins or ends, however long it lasts.
+//! - A pause that a person asked for ends when a person says so: nothing begins before, nothing is let
+//!   through to try.
 //! - What is remembered here is a cache: the forge's claims and the log decide what is true, and a
 //!   new process begins with an empty state.
 
 mod action;
+mod asked;
 mod backoff;
 mod brief;
 mod explain;
@@ -48,8 +51,11 @@ use timmy_core::event::Outcome;
 pub use action::Action;
 pub use action::Extent;
 pub use action::Purpose;
+pub use asked::STOPPED;
+pub use asked::paused;
 pub use brief::Brief;
 pub use brief::Rank;
+pub use input::Asked;
 pub use input::Attended;
 pub use input::Declined;
 pub use input::Ended;

@@ -23,6 +23,16 @@ enum Deed {
     End(usize, Outcome),
     Decline(usize, Recheck),
     Wake,
+    Ask(Wanted),
+    Attend(bool),
+}
+
+/// What a person wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Pause,
+    Resume,
+    Stop(usize),
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -48,6 +58,10 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         (0_usize..4, outcomes).prop_map(|(at, outcome)| Deed::End(at, outcome)),
         (0_usize..4, rechecks).prop_map(|(at, recheck)| Deed::Decline(at, recheck)),
         Just(Deed::Wake),
+        Just(Deed::Ask(Wanted::Pause)),
+        Just(Deed::Ask(Wanted::Resume)),
+        (0_usize..4).prop_map(|at| Deed::Ask(Wanted::Stop(at))),
+        any::<bool>().prop_map(Deed::Attend),
     ];
     prop::collection::vec(deed, 1..80)
 }
@@ -80,6 +94,19 @@ fn input(deed: &Deed, running: &BTreeMap<u64, u32>, listing: bool) -> Option<Inp
             },
         },
         Deed::Wake => Input::Woken { repo: repo() },
+        Deed::Ask(Wanted::Pause) => Input::Asked(Asked::Pause {
+            reason: String::new(),
+        }),
+        Deed::Ask(Wanted::Resume) => Input::Asked(Asked::Resume),
+        Deed::Ask(Wanted::Stop(at)) => Input::Asked(Asked::Stop { key: key(nth(at)?) }),
+        Deed::Attend(queued) => Input::Attended {
+            repo: repo(),
+            attended: Attended {
+                open: 1,
+                answers: vec![(3, 99)],
+                queued: *queued,
+            },
+        },
     })
 }
 
@@ -161,14 +188,14 @@ fn a_repository_that_is_not_wanted_any_more_holds_nothing_back() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    // Whatever happens: no issue runs twice at once, no more run than there is room for, and the
-    // same is not asked twice while an answer is on its way.
+    // Whatever happens: no issue runs twice at once, no more run than there is room for, the same is
+    // not asked twice while an answer is on its way, and nothing begins while a person's pause lasts.
     #[test]
     fn no_issue_runs_twice_and_no_slot_leaks(deeds in deeds()) {
         let mut night = Night::new(settings());
         let mut running: BTreeMap<u64, u32> = BTreeMap::new();
         let mut attempts: BTreeMap<u64, u32> = BTreeMap::new();
-        let (mut at, mut listing) = (Duration::ZERO, false);
+        let (mut at, mut listing, mut paused) = (Duration::ZERO, false, false);
         for deed in deeds {
             if let Deed::Pass(seconds) = deed {
                 at += Duration::from_secs(seconds);
@@ -181,7 +208,14 @@ proptest! {
                 Input::Listed { .. } | Input::ListFailed { .. } => listing = false,
                 _ => {}
             }
+            match &deed {
+                Deed::Ask(Wanted::Pause) => paused = true,
+                Deed::Ask(Wanted::Resume) => paused = false,
+                _ => {}
+            }
             for action in night.handle(at, &input) {
+                let begins = matches!(action, Action::Start { .. } | Action::MergeTurn { .. });
+                prop_assert!(!(begins && paused), "{action:?} during a pause");
                 match action {
                     Action::Start { key, .. } => {
                         let attempt = attempts.entry(key.number).or_default();

@@ -123,6 +123,7 @@ pub(super) enum Release {
     IssueEdited,
     IssueChanges,
     RepositoryChanges,
+    PersonAsks,
 }
 
 /// An attempt that was started.
@@ -137,6 +138,8 @@ pub(super) struct Running {
     pub(super) files: BTreeSet<String>,
     /// Why it is not wanted any more.
     pub(super) unwanted: Option<String>,
+    /// A person asked that it stops, so it does not begin again by itself.
+    pub(super) asked_to_stop: bool,
 }
 
 /// How far an attempt is, as the core sees it.
@@ -153,6 +156,8 @@ pub(super) enum Stage {
 /// Something that new attempts depend on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
+    /// The whole fleet, because a person asked for it. Ends when a person says so.
+    Asked,
     /// The forge.
     Forge,
     /// Every model provider.
@@ -178,6 +183,7 @@ pub enum Scope {
 impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Asked => f.write_str("fleet"),
             Self::Forge => f.write_str("forge"),
             Self::Models => f.write_str("models"),
             Self::Budget => f.write_str("budget"),
@@ -331,7 +337,9 @@ impl State {
             Scope::Repository(paused) | Scope::Workflow(paused) => {
                 paused == repo && pause.until > self.now
             }
-            Scope::Forge | Scope::Disk | Scope::Database | Scope::Sandbox => pause.until > self.now,
+            Scope::Asked | Scope::Forge | Scope::Disk | Scope::Database | Scope::Sandbox => {
+                pause.until > self.now
+            }
             Scope::Models | Scope::Budget | Scope::BudgetOf(_) | Scope::Settings => false,
         })
     }
@@ -411,6 +419,7 @@ impl State {
             state: self.state_of(key).to_owned(),
             files: self.files_of(key).clone(),
             unwanted: None,
+            asked_to_stop: false,
         };
         self.running.insert(key.clone(), running);
         self.answers.remove(key);

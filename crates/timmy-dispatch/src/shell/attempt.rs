@@ -10,9 +10,11 @@ use timmy_core::Problem;
 use timmy_core::RunId;
 use timmy_store::runs::RunSummary;
 
+use super::LOOK;
 use super::duty;
 use super::duty::Duty;
 use super::duty::Shared;
+use crate::error::SprintError;
 use crate::night::Declined;
 use crate::night::Ended;
 use crate::night::Input;
@@ -76,6 +78,14 @@ pub(super) async fn make(shared: &Shared, key: IssueName, purpose: Purpose, run:
             Ok(ended) => Input::Ended { key, ended },
             Err(problem) => failed(problem),
         },
+        // The loop has not heard of the pause yet; it will have by then.
+        Err(SprintError::Paused(problem)) => Input::Declined {
+            key,
+            declined: Declined {
+                reason: problem.what,
+                recheck: Recheck::After(2 * LOOK),
+            },
+        },
         Err(error) => failed(error.problem()),
     }
 }
@@ -123,6 +133,7 @@ fn recheck(declined: sprint::Declined, settings: &Settings) -> Declined {
         "blockers" => Recheck::RepositoryChanges,
         // A base that moves answers no issue again, and there may be hundreds of them.
         "pull request" => Recheck::IssueEdited,
+        "stopped" => Recheck::PersonAsks,
         _ => Recheck::IssueChanges,
     };
     Declined {

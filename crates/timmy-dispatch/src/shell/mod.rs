@@ -4,6 +4,7 @@
 //! shell holds no state that log and forge do not: a loop that is killed is continued by the next one,
 //! or by `timmy sprint`.
 
+mod asked;
 mod attempt;
 mod attend;
 mod duty;
@@ -34,6 +35,7 @@ use tokio::task::JoinSet;
 
 use crate::error::SprintError;
 use crate::night::Action;
+use crate::night::Asked;
 use crate::night::Input;
 use crate::night::Night;
 use crate::night::Scope;
@@ -42,8 +44,10 @@ use crate::night::Stop;
 use crate::sprint::Sprint;
 use crate::workspace::Quota;
 
+pub(crate) use asked::LOOK;
 pub use settings::NightSettings;
 
+use asked::Ear;
 use duty::Duty;
 use look::Post;
 
@@ -60,6 +64,8 @@ pub type Sprints = BTreeMap<RepoName, Arc<Sprint>>;
 #[derive(Debug)]
 enum Message {
     Input(Box<Input>),
+    /// Something that a person asked for.
+    Asked(Box<EventKind>),
     Setup(Box<Settings>, Setup),
 }
 
@@ -90,6 +96,10 @@ impl Handle {
     /// The configuration changed. What runs goes on as it began.
     pub fn configure(&self, settings: Settings, sprints: Sprints) {
         self.send(Message::Setup(Box::new(settings), Setup(sprints)));
+    }
+
+    fn asked(&self, kind: EventKind) {
+        self.send(Message::Asked(Box::new(kind)));
     }
 
     fn tell(&self, input: Input) {
@@ -180,8 +190,12 @@ impl Shell {
             repositories: self.posts.keys().cloned().collect(),
             slots: self.slots,
         };
+        let (ear, pause) = Ear::open(&self.log).await.map_err(|e| e.problem())?;
         self.log.append(None, started).await?;
-        let mut input = Input::Tick;
+        // Ends with the loop.
+        let mut ears = JoinSet::new();
+        ears.spawn(ear.listen(self.handle.clone()));
+        let mut input = pause.map_or(Input::Tick, Input::Asked);
         let reason = loop {
             if let Some(reason) = self.feed(&input).await {
                 break reason;
@@ -252,6 +266,7 @@ impl Shell {
         tokio::select! {
             Some(message) = self.inbox.recv() => match message {
                 Message::Input(input) => *input,
+                Message::Asked(kind) => self.what_is_asked(*kind),
                 Message::Setup(settings, setup) => {
                     self.silence = settings.stall;
                     self.set_up(setup);
@@ -267,6 +282,17 @@ impl Shell {
                 Input::Tick
             }
         }
+    }
+
+    /// What a person asks of this loop. Most runs that people stop are those of other hosts.
+    fn what_is_asked(&self, kind: EventKind) -> Input {
+        if let EventKind::StopAsked { target } = &kind {
+            let mut running = self.stops.iter();
+            let found = running.find(|(_, stopper)| stopper.run == *target);
+            let stop = found.map(|(key, _)| Asked::Stop { key: key.clone() });
+            return stop.map_or(Input::Tick, Input::Asked);
+        }
+        asked::of_fleet(kind).map_or(Input::Tick, Input::Asked)
     }
 
     /// Tidies and looks for room when it is time, beside the loop.

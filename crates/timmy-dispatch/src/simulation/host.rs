@@ -88,6 +88,8 @@ pub(crate) struct Process {
     /// Whether a list is due before its time.
     pub(crate) woken: Cell<bool>,
     pub(crate) last_list: Cell<Option<Duration>>,
+    /// Whether the core was told of a pause.
+    pub(crate) paused: Cell<bool>,
 }
 
 impl Process {
@@ -129,9 +131,11 @@ impl Process {
             listed_to: Cell::new(None),
             woken: Cell::new(false),
             last_list: Cell::new(None),
+            paused: Cell::new(false),
         });
         host.process.replace(Some(Rc::clone(&process)));
         process.note(None, "process started", String::new);
+        process.hear_of_pause();
         if world.now() >= world.plan.length {
             process.inbox.put(Input::Stop(Stop::Drain));
         }
@@ -164,6 +168,7 @@ impl Process {
             if matches!(input, Input::Woken { .. } | Input::Configured(_)) {
                 self.woken.set(true);
             }
+            self.note_asked(&input);
             let actions = self.night.borrow_mut().handle(now, &input);
             for action in actions {
                 self.perform(action).await;
@@ -200,6 +205,7 @@ impl Process {
                 self.spawn(async move { super::look::attend(&own).await });
             }
             Action::Start { key, purpose } => {
+                self.check_pause(Some(&key));
                 let cancel = Signal::default();
                 self.cancels
                     .borrow_mut()
@@ -221,6 +227,7 @@ impl Process {
                 }
             }
             Action::MergeTurn { repo } => {
+                self.check_pause(None);
                 self.inbox.put(Input::MergeTurnEnded { repo, more: false });
             }
             Action::Finish { reason } => self.note(None, "finished", || reason),

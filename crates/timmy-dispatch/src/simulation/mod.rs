@@ -19,6 +19,7 @@
 //! - The shell in here performs actions as the program's does, in simulated time. Where the two could
 //!   part, the rule is that of the program.
 
+mod asked;
 mod claim;
 mod forge;
 mod hold;
@@ -99,6 +100,7 @@ pub fn play(plan: &Plan, seed: u64, keep: Keep) -> Played {
         Process::start(&world, &host);
     }
     people::wake_people(&world);
+    asked::wake_operators(&world);
     world.schedule.run_until(plan.length);
     let closing = verdict::close(&world);
     for host in world.hosts.borrow().iter() {
@@ -144,6 +146,7 @@ fn make(plan: &Plan, seed: u64, keep: Keep) -> World {
         watch: RefCell::new(Watch::new(plan, Trace::new(keep))),
         truths: RefCell::new(truths.into_iter().collect()),
         hosts: RefCell::default(),
+        wishes: RefCell::default(),
     }
 }
 

@@ -77,6 +77,10 @@ pub(crate) enum Sabotage {
     SpendingWithoutReserving,
     /// A branch is pushed over what a person put there.
     OverwritesPeople,
+    /// Nobody hears that the fleet is paused.
+    DeafToPauses,
+    /// Whether a person stopped an issue's last run is not looked up.
+    ForgetsStops,
 }
 
 /// How often things go wrong.

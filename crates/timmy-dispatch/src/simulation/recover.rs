@@ -53,6 +53,7 @@ async fn bury(process: &Rc<Process>, run: &RunId, key: &IssueName) {
         Some((_, Step::End(outcome))) => Some(outcome),
         _ => None,
     };
+    let ends = process.end_asked_for(run).or(ends);
     // Nothing needs the claim any more; it is only given back.
     if let Some(outcome) = ends {
         run::end(process, run, outcome).await;

@@ -23,6 +23,7 @@ use timmy_forge::PullFilter;
 use timmy_forge::PullState;
 use timmy_forge::StateFilter;
 
+use super::asked::PAUSED;
 use super::claim::Acquired;
 use super::claim::ClaimEnd;
 use super::forge::MAIN;
@@ -205,6 +206,10 @@ async fn record(
     if second && answers.is_none() {
         let (past, branch) = past(process, key).await?;
         ground.branch = branch;
+        if process.is_held(key, &fingerprint.text) {
+            let reason = "a person stopped its last run".to_owned();
+            return Err(Nothing::Declined(reason, Recheck::PersonAsks));
+        }
         if past
             .open_pull
             .or(past.merged_pull)
@@ -214,6 +219,10 @@ async fn record(
             let reason = "it was answered meanwhile".to_owned();
             return Err(Nothing::Declined(reason, Recheck::IssueEdited));
         }
+    }
+    if process.is_refused() {
+        let reason = "a person paused the fleet".to_owned();
+        return Err(Nothing::Declined(reason, Recheck::After(PAUSED)));
     }
     let host = process.host.index;
     let started = EventKind::RunStarted {
@@ -232,6 +241,8 @@ async fn record(
     if answers.is_none() {
         let mut watch = process.world.watch.borrow_mut();
         watch.began(happening, host, process.life, key);
+        drop(watch);
+        process.check_wishes(key, &fingerprint.text);
     }
     process
         .append(Some(run), started)
@@ -293,6 +304,7 @@ async fn consider(
     }
     let (mut past, branch) = past(process, key).await?;
     past.failed_attempts = process.host.log.borrow().failed_attempts(key, &from);
+    past.stopped_run = process.is_held(key, &from.text).then(String::new);
     let blockers = process
         .line
         .read(|forge| forge.blockers(repo, number))
@@ -311,6 +323,7 @@ async fn consider(
     if let Some(failed) = answers.iter().find(|answer| answer.passed == Some(false)) {
         let recheck = match failed.rule {
             "pull request" => Recheck::IssueEdited,
+            "stopped" => Recheck::PersonAsks,
             "blockers" => Recheck::RepositoryChanges,
             _ => Recheck::IssueChanges,
         };
@@ -459,6 +472,7 @@ pub(crate) async fn end(process: &Process, run: &RunId, outcome: Outcome) {
         process.trouble(&problem);
         process.world.schedule.sleep(PATIENCE).await;
     }
+    process.note_end(run, &outcome);
     let mut watch = process.world.watch.borrow_mut();
     *watch.tally.outcomes.entry(outcome.word()).or_default() += 1;
 }

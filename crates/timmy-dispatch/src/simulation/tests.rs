@@ -84,6 +84,7 @@ fn a_night_has_everything_in_it() {
         sum.claims_lost,
         sum.merged,
         sum.refused,
+        sum.asked,
     ];
     assert!(counts.iter().all(|count| *count > 0), "{sum:?}");
     for word in [
@@ -156,6 +157,8 @@ fn broken_rules_are_noticed() {
         (Sabotage::ForgottenEnd, Invariant::NoLeakedSlot),
         (Sabotage::SpendingWithoutReserving, Invariant::Budget),
         (Sabotage::OverwritesPeople, Invariant::PeopleDecide),
+        (Sabotage::DeafToPauses, Invariant::PauseHolds),
+        (Sabotage::ForgetsStops, Invariant::StopHolds),
     ];
     for (sabotage, invariant) in cases {
         let budget = match sabotage {
@@ -168,7 +171,7 @@ fn broken_rules_are_noticed() {
             ..plan(3, Weather::Hostile)
         };
         assert!(
-            breaks(&plan, invariant, 0..120),
+            breaks(&plan, invariant, 0..240),
             "{sabotage:?} was not noticed"
         );
     }

@@ -41,6 +41,10 @@ pub enum Invariant {
     NobodyStarves,
     /// A failed attempt is not repeated before its time.
     BackOff,
+    /// Nothing begins while a person's pause lasts.
+    PauseHolds,
+    /// An issue whose run a person stopped is left alone until it changes or they say so.
+    StopHolds,
 }
 
 impl Invariant {
@@ -59,6 +63,8 @@ impl Invariant {
             Self::PeopleDecide => "what a person decided stands",
             Self::NobodyStarves => "an issue that cannot be solved takes no other's chance",
             Self::BackOff => "a failed attempt is not repeated before its time",
+            Self::PauseHolds => "nothing begins while the fleet is paused",
+            Self::StopHolds => "what a person stopped does not begin again by itself",
         }
     }
 }
@@ -119,6 +125,8 @@ pub struct Tally {
     pub events: u64,
     /// Things people did.
     pub deeds: u64,
+    /// Pauses and stops that people asked for.
+    pub asked: u64,
     /// Where the issues are in the end.
     pub issues: BTreeMap<&'static str, u64>,
 }
@@ -140,6 +148,7 @@ impl Tally {
         self.claims_lost += other.claims_lost;
         self.events += other.events;
         self.deeds += other.deeds;
+        self.asked += other.asked;
         for (word, count) in &other.outcomes {
             *self.outcomes.entry(word).or_default() += count;
         }

@@ -12,6 +12,7 @@ use timmy_core::IssueName;
 use timmy_core::IssueNumber;
 use timmy_core::RepoName;
 
+use super::asked::Wishes;
 use super::forge::SimForge;
 use super::host::Host;
 use super::plan::Plan;
@@ -43,6 +44,8 @@ pub(crate) struct World {
     /// What an issue is like, which nobody can know beforehand.
     pub(crate) truths: RefCell<BTreeMap<IssueNumber, Truth>>,
     pub(crate) hosts: RefCell<Vec<Rc<Host>>>,
+    /// What people asked of the fleet.
+    pub(crate) wishes: RefCell<Wishes>,
 }
 
 impl World {

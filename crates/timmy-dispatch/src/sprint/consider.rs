@@ -32,7 +32,7 @@ use crate::selection::Candidate;
 use crate::selection::Past;
 
 /// Rules that a person overrules by naming the issue.
-const OVERRULED_BY_NAME: [&str; 4] = ["kind", "labels", "assignee", "attempts"];
+const OVERRULED_BY_NAME: [&str; 5] = ["kind", "labels", "assignee", "stopped", "attempts"];
 
 /// An issue that is about to be worked on.
 pub(super) struct Chosen {

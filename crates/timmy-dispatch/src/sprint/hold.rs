@@ -24,7 +24,7 @@ use super::desk::Desk;
 use crate::error::SprintError;
 
 /// What hosts that share the database take from its queue before they ask the forge.
-const TOPIC: &str = "attempt";
+pub const TOPIC: &str = "attempt";
 
 /// A claim that renews itself until it is released or lost.
 pub(crate) struct Hold {

@@ -1,6 +1,7 @@
 //! One issue, one private workspace, one attempt, one pull request.
 
 mod answer;
+mod asked;
 mod attempt;
 mod branches;
 mod consider;
@@ -52,6 +53,7 @@ use crate::workspace::WorkspaceSettings;
 pub use consider::Explanation;
 pub use desk::Desk;
 pub use diary::Observer;
+pub use hold::TOPIC;
 pub(crate) use own_pulls::OwnPulls;
 pub use verify::Verification;
 
@@ -201,9 +203,10 @@ impl Sprint {
     /// Does one sprint. Everything that happens is in the log when this returns.
     ///
     /// # Errors
-    /// When no run could begin, or its end could not be recorded. A run that began and failed is a
-    /// report with that outcome.
+    /// When no run could begin, because a person paused the fleet, say, or its end could not be
+    /// recorded. A run that began and failed is a report with that outcome.
     pub async fn run(&self, request: &SprintRequest) -> Result<SprintReport, SprintError> {
+        self.desk.refuse_while_paused().await?;
         self.recover().await?;
         let run = RunId::generate();
         let wish = request.issue.map_or(Wish::Best, Wish::Insisted);
@@ -211,8 +214,17 @@ impl Sprint {
         let Some((chosen, hold)) = taken else {
             return Ok(self.nothing(considered));
         };
-        let order = Order::new(chosen.issue.number);
-        let summary = self.attempt(&run, &chosen, hold, &order).await?;
+        let (sender, stop) = watch::channel(None);
+        let order = Order {
+            stop,
+            ..Order::new(chosen.issue.number)
+        };
+        let asked = self.desk.stop_when_asked(&run, sender);
+        let attempt = Box::pin(self.attempt(&run, &chosen, hold, &order));
+        let summary = tokio::select! {
+            summary = attempt => summary?,
+            never = asked => match never {},
+        };
         Ok(self.report(considered, summary))
     }
 
@@ -240,6 +252,11 @@ impl Sprint {
         hold: Hold,
         order: &Order,
     ) -> Result<RunSummary, SprintError> {
+        // The last moment before the log says that it begins.
+        if let Err(paused) = self.desk.refuse_while_paused().await {
+            hold.release(&self.desk.events(), run).await?;
+            return Err(paused);
+        }
         let observer = Arc::clone(&order.observer);
         let mut diary = Diary::new(&self.desk, run, Attempt::default(), observer);
         let ended = self.under_claim(&mut diary, chosen, &hold, order).await;

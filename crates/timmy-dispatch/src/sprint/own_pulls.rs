@@ -17,7 +17,8 @@ use crate::night::failure;
 use crate::night::failure::Fault;
 
 /// The events that say something about own pull requests.
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 9] = [
+    "stop_asked",
     "run_started",
     "run_ended",
     "branch_pushed",
@@ -54,6 +55,8 @@ pub(crate) struct OwnPulls {
     after: i64,
     /// Runs that have not offered anything yet.
     runs: BTreeMap<RunId, UnderWay>,
+    /// Those among them that a person asked to stop.
+    stopped: BTreeSet<RunId>,
     pulls: BTreeMap<IssueNumber, OwnPull>,
 }
 
@@ -73,6 +76,7 @@ impl OwnPulls {
             repo,
             after: 0,
             runs: BTreeMap::new(),
+            stopped: BTreeSet::new(),
             pulls: BTreeMap::new(),
         }
     }
@@ -132,8 +136,14 @@ impl OwnPulls {
                     under_way.answers = Some((*number, ids));
                 }
             }
+            (_, EventKind::StopAsked { target }) if self.runs.contains_key(target) => {
+                self.stopped.insert(target.clone());
+            }
             (Some(run), EventKind::RunEnded { outcome, .. }) => {
-                if let Some(under_way) = self.runs.remove(run) {
+                let stopped = self.stopped.remove(run);
+                let under_way = self.runs.remove(run);
+                // What a person stopped is not to begin again: its feedback counts as taken.
+                if let Some(under_way) = under_way.filter(|_| !stopped) {
                     self.ended(under_way, outcome);
                 }
             }

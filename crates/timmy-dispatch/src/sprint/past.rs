@@ -48,7 +48,11 @@ impl Desk {
         }
         // Newest first.
         let mut failed: Vec<Option<Fingerprint>> = Vec::new();
-        for summary in self.runs_on(issue.number).await? {
+        let runs = self.runs_on(issue.number).await?;
+        if let Some(newest) = runs.first() {
+            past.stopped_run = self.stopped_by_person(ground, issue, newest).await?;
+        }
+        for summary in runs {
             match &summary.pull_request {
                 Some(link) if past.open_pull.is_none() => {
                     match self.forge.pull(&self.repo, link.number).await {
@@ -75,6 +79,24 @@ impl Desk {
         let changed = newest.filter(quarantined).map(|old| old.difference(&now));
         let changed = changed.unwrap_or_default();
         Ok((past, changed.into_iter().map(str::to_owned).collect()))
+    }
+
+    /// The run as people name it, if a person stopped it, nobody said that the fleet is to go on, and
+    /// the issue is still what it was.
+    async fn stopped_by_person(
+        &self,
+        ground: &Ground,
+        issue: &Issue,
+        newest: &RunSummary,
+    ) -> Result<Option<String>, SprintError> {
+        let cancelled = matches!(newest.outcome, Some(Outcome::Cancelled { .. }));
+        if !cancelled || !self.events().standing_stops().await?.contains(&newest.run) {
+            return Ok(None);
+        }
+        let now = self.fingerprint(ground, issue).await?;
+        let from = newest.fingerprint.as_ref();
+        let same = from.is_none_or(|from| from.text == now.text);
+        Ok(same.then(|| newest.run.short().to_owned()))
     }
 
     /// Attempts at an issue that failed from the same beginnings.

@@ -24,6 +24,7 @@ use timmy_git::Revision;
 use timmy_store::runs::RunSummary;
 
 use super::Sprint;
+use super::asked;
 use super::branches::issue_and_attempt;
 use super::desk::Desk;
 use super::diary::Diary;
@@ -129,6 +130,10 @@ impl Sprint {
         summary: &RunSummary,
     ) -> Result<Left, SprintError> {
         self.desk.hear_of_push(diary, summary).await?;
+        let offered = diary.attempt.pull().is_some();
+        if !offered && self.desk.events().was_asked_to_stop(diary.run).await? {
+            return Ok(Left::Nothing(asked::stopped()));
+        }
         let rule = self.desk.settings.publish.on_failed_check;
         let change = match diary.attempt.next_after_death(rule) {
             Step::End(outcome) => return Ok(Left::Nothing(outcome)),

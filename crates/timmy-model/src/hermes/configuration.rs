@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::hermes::homes::is_profile_name;
+use crate::hermes::homes::root_of;
+
 /// Configurations are short; a longer file is something else.
 const LONGEST_FILE: u64 = 4 << 20;
 
@@ -23,6 +26,23 @@ pub(super) struct Home {
 impl Home {
     /// Reads a home. A missing auth.json or .env is empty; a missing config.yaml is an error.
     pub(super) fn read(directory: &Path) -> Result<Self, String> {
+        let mut home = Self::configured(directory)?;
+        for directory in [Some(directory.to_owned()), root_of(directory)]
+            .into_iter()
+            .flatten()
+        {
+            let path = directory.join("auth.json");
+            if let Some(auth) = text(&path)? {
+                let auth = serde_json::from_str(&auth)
+                    .map_err(|error| format!("{} is not readable: {error}", path.display()))?;
+                home.auth.push(auth);
+            }
+        }
+        Ok(home)
+    }
+
+    /// The same without any auth.json.
+    pub(super) fn configured(directory: &Path) -> Result<Self, String> {
         let environment = match text(&directory.join(".env"))? {
             Some(text) => environment(&text),
             None => BTreeMap::new(),
@@ -40,17 +60,6 @@ impl Home {
             environment,
         };
         home.config = home.filled_in(config);
-        for directory in [Some(directory.to_owned()), root_of(directory)]
-            .into_iter()
-            .flatten()
-        {
-            let path = directory.join("auth.json");
-            if let Some(auth) = text(&path)? {
-                let auth = serde_json::from_str(&auth)
-                    .map_err(|error| format!("{} is not readable: {error}", path.display()))?;
-                home.auth.push(auth);
-            }
-        }
         Ok(home)
     }
 
@@ -126,21 +135,6 @@ pub(super) fn directory(home: Option<&Path>, profile: Option<&str>) -> Result<Pa
         }
         Some(name) => Err(format!("{name:?} is no name of a profile")),
     }
-}
-
-/// `[a-z0-9][a-z0-9_-]{0,63}`
-fn is_profile_name(name: &str) -> bool {
-    const LONGEST: usize = 64;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= LONGEST
-        && name.starts_with(plain)
-        && name.chars().all(|c| plain(c) || matches!(c, '_' | '-'))
-}
-
-/// The home that a profile belongs to.
-fn root_of(directory: &Path) -> Option<PathBuf> {
-    let parent = directory.parent()?;
-    (parent.file_name()? == "profiles").then(|| parent.parent().map(Path::to_owned))?
 }
 
 fn text(path: &Path) -> Result<Option<String>, String> {

@@ -87,11 +87,16 @@ fn failed(wanted: &ProviderSettings, place: &str, detail: String) -> ModelError 
 }
 
 /// `model:` is a name or a record.
-fn main_choice(model: &Value) -> Value {
+pub(super) fn main_choice(model: &Value) -> Value {
     match model {
         Value::String(name) => json!({"default": name}),
         other => other.clone(),
     }
+}
+
+/// The model that a choice names.
+pub(super) fn main_model(choice: &Value) -> Option<String> {
+    text_of(choice, &["default", "model", "name"])
 }
 
 /// `fallback_providers`, then the older `fallback_model`.
@@ -125,14 +130,13 @@ struct Source {
 impl Import<'_> {
     fn provider(&self, choice: &Value, name: &str) -> Result<Imported, String> {
         let source = self.source(choice)?;
-        let mode = text(choice, &["api_mode"]);
+        let mode = text_of(choice, &["api_mode"]);
         if let Some(mode) = mode.filter(|mode| mode != "chat_completions") {
             return Err(format!(
                 "its api_mode is {mode}, timmy speaks chat_completions"
             ));
         }
-        let model = text(choice, &["default", "model", "name"]);
-        let Some(model) = model.or(source.model) else {
+        let Some(model) = main_model(choice).or(source.model) else {
             return Err("it names no model".to_owned());
         };
         let base = Url::parse(&source.base);
@@ -155,8 +159,8 @@ impl Import<'_> {
     }
 
     fn source(&self, choice: &Value) -> Result<Source, String> {
-        let provider = text(choice, &["provider"]).or_else(|| self.default_provider(choice));
-        let base = text(choice, &["base_url"]);
+        let provider = text_of(choice, &["provider"]).or_else(|| self.default_provider(choice));
+        let base = text_of(choice, &["base_url"]);
         let Some(provider) = provider else {
             return match base {
                 Some(base) => Ok(self.local(base, choice)),
@@ -195,7 +199,7 @@ impl Import<'_> {
 
     /// What Hermes does without `model.provider`.
     fn default_provider(&self, choice: &Value) -> Option<String> {
-        if text(choice, &["base_url"]).is_some() {
+        if text_of(choice, &["base_url"]).is_some() {
             return None;
         }
         if let Some(named) = self.home.variable("HERMES_INFERENCE_PROVIDER") {
@@ -208,7 +212,7 @@ impl Import<'_> {
             return Some((*name).to_owned());
         }
         let mut auth = self.home.auth.iter();
-        auth.find_map(|auth| text(auth, &["active_provider"]))
+        auth.find_map(|auth| text_of(auth, &["active_provider"]))
     }
 
     fn local(&self, base: String, choice: &Value) -> Source {
@@ -230,20 +234,20 @@ impl Import<'_> {
         if record["enabled"] == json!(false) {
             return Some(Err(format!("its provider {plain} is not enabled")));
         }
-        let Some(base) = text(record, &["base_url", "api", "url"]) else {
+        let Some(base) = text_of(record, &["base_url", "api", "url"]) else {
             return Some(Err(format!("its provider {plain} has no base_url")));
         };
         Some(Ok(Source {
             kind: kind_at(&base),
             base,
             key: self.key(choice).or_else(|| self.key(record)),
-            model: text(record, &["default_model", "model"]),
+            model: text_of(record, &["default_model", "model"]),
         }))
     }
 
     fn key(&self, record: &Value) -> Option<String> {
-        let named = text(record, &["key_env"]).and_then(|name| self.home.variable(&name));
-        named.or_else(|| text(record, &["api_key"]))
+        let named = text_of(record, &["key_env"]).and_then(|name| self.home.variable(&name));
+        named.or_else(|| text_of(record, &["api_key"]))
     }
 
     /// The key of the Nous Portal: the login's, then one of its pool, each with enough life left.
@@ -271,8 +275,8 @@ impl Import<'_> {
     }
 
     fn nous_key(&self, record: &Value) -> Option<Result<Source, String>> {
-        let key = text(record, &["agent_key"])?;
-        let expires = text(record, &["agent_key_expires_at", "expires_at"]);
+        let key = text_of(record, &["agent_key"])?;
+        let expires = text_of(record, &["agent_key_expires_at", "expires_at"]);
         let expires = expires.and_then(|time| time.parse::<Timestamp>().ok());
         let alive = expires.is_some_and(|at| {
             Duration::try_from(at.duration_since(self.now)).is_ok_and(|left| left > SHORTEST_LIFE)
@@ -284,7 +288,7 @@ impl Import<'_> {
                     .to_owned(),
             ));
         }
-        let base = text(record, &["inference_base_url"]);
+        let base = text_of(record, &["inference_base_url"]);
         Some(Ok(Source {
             base: base.unwrap_or_else(|| NOUS_BASE.to_owned()),
             key: Some(key),
@@ -305,7 +309,7 @@ fn kind_at(base: &str) -> ProviderKind {
 }
 
 /// The first of these fields that is a text with something in it.
-fn text(record: &Value, names: &[&str]) -> Option<String> {
+pub(super) fn text_of(record: &Value, names: &[&str]) -> Option<String> {
     let mut fields = names.iter().filter_map(|name| record.get(name)?.as_str());
     let field = fields.find(|field| !field.trim().is_empty())?;
     Some(field.trim().to_owned())

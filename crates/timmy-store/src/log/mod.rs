@@ -1,5 +1,6 @@
 //! The append-only event log.
 
+mod asked;
 mod reading;
 mod standing;
 mod stretches;
@@ -26,6 +27,7 @@ use crate::error::StoreError;
 
 use reading::read_event;
 
+pub use asked::StandingPause;
 pub use reading::Query;
 pub use reading::Started;
 

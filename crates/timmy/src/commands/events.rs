@@ -58,8 +58,8 @@ pub(super) async fn find_run(log: &EventLog, named: &str) -> Result<RunId, Probl
     let named = named.trim();
     let found = log.runs_ending_with(named).await.map_err(told)?;
     match found.as_slice() {
-        [only] => Ok(only.clone()),
         _ if named.is_empty() => Err(not_found("no run was named".to_owned())),
+        [only] => Ok(only.clone()),
         [] => Err(not_found(format!(
             "there is no run {:?}",
             text::clean_line(named)

@@ -1,17 +1,30 @@
 //! `timmy explain` and `timmy prompt`.
 
+use serde::Serialize;
 use serde_json::json;
 use timmy_core::Code;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
+use timmy_dispatch::Explanation;
+use timmy_store::StandingPause;
 
 use super::Ended;
+use super::control;
 use super::told;
 use crate::cli::IssueReference;
 use crate::error_pages;
 use crate::host::Host;
 use crate::output;
 use crate::output::Form;
+
+/// What a program is told about an issue.
+#[derive(Debug, Serialize)]
+struct Explained<'a> {
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+    /// The pause in force, during which nothing is taken, whatever the rules say.
+    paused: Option<&'a StandingPause>,
+}
 
 /// The page of an error code.
 pub(super) fn code(json: bool, code: Code) -> Ended {
@@ -36,11 +49,23 @@ pub(super) async fn issue(host: &Host, subject: &str) -> Ended {
     let repo = host.repo_of(&reference)?;
     let store = host.store().await?;
     let connection = host.connect(&store).await?;
+    let log = store.log(std::sync::Arc::clone(&host.clock));
+    let pause = log.standing_pause().await.map_err(told)?;
     let desk = host.desk(&repo, store, &connection, &[]).await?;
     let explanation = desk.explain(reference.number).await.map_err(told)?;
     if host.form == Form::Json {
-        output::json(&explanation)?;
+        let explained = Explained {
+            explanation: &explanation,
+            paused: pause.as_ref(),
+        };
+        output::json(&explained)?;
         return Ok(ExitStatus::Success);
+    }
+    if let Some(pause) = &pause {
+        output::line(&format!(
+            "the fleet is {}\nnothing begins before `timmy resume`; apart from that:",
+            control::sentence(pause)
+        ))?;
     }
     let verdict = if explanation.workable {
         "a sprint would take it"

@@ -1,7 +1,9 @@
 //! One module a command.
 
+mod board;
 mod budget;
 mod config;
+mod control;
 mod demo;
 mod doctor;
 mod events;
@@ -20,6 +22,7 @@ mod simulate;
 mod sprint;
 mod telemetry;
 mod telling;
+mod top;
 mod units;
 mod watch;
 mod work;
@@ -82,6 +85,10 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Simulate(arguments) => simulate::run(&host, arguments),
         Command::Telemetry { command } => telemetry::run(&host, command).await,
         Command::Watch(arguments) => watch::run(&host, arguments).await,
+        Command::Top(arguments) => top::run(&host, arguments).await,
+        Command::Pause(arguments) => control::pause(&host, arguments).await,
+        Command::Resume => control::resume(&host).await,
+        Command::Stop(arguments) => control::stop(&host, arguments).await,
         Command::Panes(arguments) => panes::run(&host, arguments).await,
         Command::Units(arguments) => units::run(&host, arguments),
         Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {

@@ -50,6 +50,7 @@ pub(super) async fn run(host: &Host, arguments: &QueueArguments) -> Ended {
 }
 
 async fn work(host: &Host, desk: &Desk, settings: &MergeQueueSettings) -> Ended {
+    desk.refuse_while_paused().await.map_err(told)?;
     let sandbox = host.sandbox(Unsandboxed::Forbidden).await?;
     let bar = output::progress("working the queue off");
     let turn = desk.merge_turn(sandbox.as_ref(), settings).await;

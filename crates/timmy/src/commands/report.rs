@@ -34,6 +34,7 @@ use timmy_telemetry::report::text;
 use timmy_telemetry::report::wanted;
 
 use super::Ended;
+use super::control;
 use super::told;
 use crate::cli::ReportArguments;
 use crate::cli::ReportFormat;
@@ -60,6 +61,10 @@ pub(super) async fn run(host: &Host, arguments: &ReportArguments) -> Ended {
         output::talk(&format!("wrote {}", path.display()));
     } else if arguments.post.is_none() && !arguments.mail {
         output::line(made.written(format)?.trim_end())?;
+    }
+    let log = store.log(std::sync::Arc::clone(&host.clock));
+    if let Some(pause) = log.standing_pause().await.map_err(told)? {
+        output::talk(&format!("The fleet is {}", control::sentence(&pause)));
     }
     if let Some(named) = &arguments.post {
         made.post(host, &store, named.as_ref()).await?;

@@ -183,7 +183,10 @@ fn tell_of_the_fleet(kind: &EventKind) -> String {
         EventKind::StopAsked { target } => {
             format!("a person asked to stop run {}", target.short())
         }
-        EventKind::PauseAsked { reason } => format!("a person PAUSED the fleet: {reason}"),
+        EventKind::PauseAsked { reason, by } if by.is_empty() => {
+            format!("a person PAUSED the fleet: {reason}")
+        }
+        EventKind::PauseAsked { reason, by } => format!("{by} PAUSED the fleet: {reason}"),
         EventKind::ResumeAsked => "a person let the fleet go on".to_owned(),
         EventKind::ModelRestored {
             subject, from, to, ..

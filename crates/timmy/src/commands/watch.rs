@@ -1,7 +1,5 @@
 //! `timmy watch`: what runs, as it happens. A view of the log and nothing else.
 
-mod board;
-
 use std::io;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -16,6 +14,9 @@ use timmy_store::EventLog;
 use timmy_store::Query;
 
 use super::Ended;
+use super::board::Board;
+use super::board::Live;
+use super::control;
 use super::runs::show_event;
 use super::telling::tell;
 use super::told;
@@ -23,9 +24,6 @@ use crate::cli::WatchArguments;
 use crate::host::Host;
 use crate::output;
 use crate::output::Form;
-
-use board::Board;
-use board::Live;
 
 /// How often the log is asked for what comes after the last event seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -127,6 +125,12 @@ impl View<'_> {
         let Some(slot) = self.slot else {
             return Ok(());
         };
+        if let EventKind::StopAsked { target } = &event.kind {
+            return match self.board.slot_of(target) == Some(slot) {
+                true => show_event(event),
+                false => Ok(()),
+            };
+        }
         let Some(run) = &event.run else {
             return self.show_of_the_loop(event);
         };
@@ -159,7 +163,9 @@ impl View<'_> {
                 EventKind::LoopStarted { .. }
                 | EventKind::LoopEnded { .. }
                 | EventKind::DispatchPaused { .. }
-                | EventKind::DispatchResumed { .. },
+                | EventKind::DispatchResumed { .. }
+                | EventKind::PauseAsked { .. }
+                | EventKind::ResumeAsked,
                 Form::Human,
             ) => show_event(event),
             _ => Ok(()),
@@ -183,7 +189,11 @@ impl View<'_> {
                     "last_event": live.last_event(),
                 })
             });
-            return output::json(&json!({ "running": rows.collect::<Vec<_>>() }));
+            let mut picture = json!({ "running": rows.collect::<Vec<_>>() });
+            if let (Some(pause), Some(picture)) = (&self.board.pause, picture.as_object_mut()) {
+                picture.insert("paused".to_owned(), json!(pause));
+            }
+            return output::json(&picture);
         }
         let rows: Vec<Vec<String>> = at_work
             .into_iter()
@@ -218,7 +228,9 @@ impl View<'_> {
         } else {
             ""
         };
-        output::line(&format!("{lead}{picture}"))
+        let pause = self.board.pause.as_ref();
+        let pause = pause.map_or(String::new(), |pause| control::sentence(pause) + "\n");
+        output::line(&format!("{lead}{pause}{picture}"))
     }
 }
 

@@ -22,13 +22,16 @@ use timmy_dispatch::workspace::WorkspaceSettings;
 use timmy_forge::ForgeKind;
 use timmy_model::ProviderSettings;
 use timmy_model::SecretReference;
+use timmy_model::hermes::homes::HermesSettings;
 use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
 use timmy_telemetry::alert::AlertSettings;
+use timmy_telemetry::auth::AuthSettings;
 use timmy_telemetry::health::HealthSettings;
 use timmy_telemetry::report::ReportSettings;
 use timmy_telemetry::settings::TelemetrySettings;
+use timmy_telemetry::watchdog::WatchdogSettings;
 use url::Url;
 
 pub(crate) use error::ConfigError;
@@ -71,10 +74,16 @@ pub(crate) struct Config {
     pub(crate) health: HealthSettings,
     /// Who is told of findings, and when again.
     pub(crate) alerts: AlertSettings,
-    /// Where morning reports go.
-    pub(crate) report: ReportSettings,
+    /// Where Hermes keeps its homes.
+    pub(crate) hermes: HermesSettings,
+    /// Which model is expected where.
+    pub(crate) watchdog: WatchdogSettings,
+    /// Logins whose tokens expire.
+    pub(crate) auth: AuthSettings,
     /// What is sampled, how often, and how long it is kept.
     pub(crate) telemetry: TelemetrySettings,
+    /// Where morning reports go.
+    pub(crate) report: ReportSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }

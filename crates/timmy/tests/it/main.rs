@@ -9,6 +9,7 @@
 mod bad_input;
 mod budget;
 mod caches;
+mod control;
 mod demo;
 mod edges;
 mod home;

@@ -12,6 +12,7 @@ use timmy_core::RunId;
 use timmy_dispatch::attempt::Attempt;
 use timmy_dispatch::attempt::Phase;
 use timmy_store::EventLog;
+use timmy_store::StandingPause;
 use timmy_telemetry::slots::Begun;
 use timmy_telemetry::slots::Slots;
 
@@ -28,6 +29,8 @@ pub(super) struct Live {
     title: String,
     attempt: Attempt,
     step: u32,
+    tokens: u64,
+    asked_to_stop: bool,
     seq: i64,
     last: Event,
 }
@@ -42,6 +45,8 @@ impl Live {
             title: title.clone(),
             attempt: Attempt::default(),
             step: 0,
+            tokens: 0,
+            asked_to_stop: false,
             seq: event.seq,
             last: event.clone(),
         })
@@ -63,8 +68,10 @@ impl Live {
         self.seq = event.seq;
         self.begun.heard = event.at;
         self.attempt.apply(&event.kind);
-        if let EventKind::ToolCalled { step, .. } = &event.kind {
-            self.step = self.step.max(*step);
+        match &event.kind {
+            EventKind::ToolCalled { step, .. } => self.step = self.step.max(*step),
+            EventKind::ModelCallSettled { usage, .. } => self.tokens += usage.tokens(),
+            _ => {}
         }
         if !tell(&event.kind).is_empty() {
             self.last = event.clone();
@@ -88,6 +95,11 @@ impl Live {
         self.step.max(self.attempt.steps())
     }
 
+    /// Tokens of the model calls that were settled.
+    pub(super) fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
     /// The newest event that says something to a person, or the first.
     pub(super) fn last_event(&self) -> &Event {
         &self.last
@@ -100,6 +112,9 @@ impl Live {
 
     /// The phase in a word or two.
     pub(super) fn phase(&self) -> &'static str {
+        if self.asked_to_stop {
+            return "stopping";
+        }
         match self.attempt.phase() {
             Phase::PreparingWorkspace => "preparing",
             Phase::BuildingPrompt => "reading",
@@ -115,9 +130,12 @@ impl Live {
 }
 
 /// Every run without an end, by slot.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Board {
     slots: Slots,
     live: BTreeMap<RunId, Live>,
+    /// The pause that a person asked for.
+    pub(super) pause: Option<StandingPause>,
     /// The place of the newest event that was taken note of.
     pub(super) after: i64,
 }
@@ -132,6 +150,7 @@ impl Board {
         let mut board = Self {
             slots: Slots::default(),
             live: BTreeMap::new(),
+            pause: log.standing_pause().await.map_err(told)?,
             after: newest,
         };
         for event in &turns {
@@ -146,6 +165,10 @@ impl Board {
             let live = Live::fold(&events);
             board.live.extend(live.map(|live| (run.clone(), live)));
         }
+        let stops = log.newest_of_types(&["stop_asked"], PAGE);
+        for event in stops.await.map_err(told)? {
+            board.hear(&event);
+        }
         Ok(board)
     }
 
@@ -153,6 +176,7 @@ impl Board {
     pub(super) fn take(&mut self, event: &Event) {
         self.after = event.seq;
         self.slots.apply(event);
+        self.hear(event);
         let Some(run) = &event.run else {
             return;
         };
@@ -162,6 +186,24 @@ impl Board {
             live.add(event);
         } else if let Some(live) = Live::begin(event) {
             self.live.insert(run.clone(), live);
+        }
+    }
+
+    /// Takes note of what a person asks.
+    fn hear(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::PauseAsked { reason, by } => {
+                let (reason, by) = (reason.clone(), by.clone());
+                let at = event.at;
+                self.pause = Some(StandingPause { at, by, reason });
+            }
+            EventKind::ResumeAsked => self.pause = None,
+            EventKind::StopAsked { target } => {
+                if let Some(live) = self.live.get_mut(target) {
+                    live.asked_to_stop = true;
+                }
+            }
+            _ => {}
         }
     }
 
