@@ -72,7 +72,7 @@ impl Pauses {
                 };
                 self.open.insert(scope.clone(), pause);
             }
-            EventKind::PauseAsked { reason } => {
+            EventKind::PauseAsked { reason, .. } => {
                 let since = self.open.get(FLEET).map_or(at, |pause| pause.since);
                 let pause = Pause {
                     scope: FLEET.to_owned(),

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod fixes_tests;
 mod look;
+mod machine;
 
 use std::sync::Arc;
 
