@@ -22,6 +22,7 @@ pub(crate) use control::StopArguments;
 pub(crate) use control::TopArguments;
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
+pub(crate) use telemetry::AnalyzeArguments;
 pub(crate) use telemetry::TelemetryCommand;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;

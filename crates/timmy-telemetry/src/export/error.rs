@@ -9,6 +9,8 @@ use timmy_core::Problem;
 use timmy_loopback::LoopbackError;
 use timmy_store::StoreError;
 
+use crate::error::TelemetryError;
+
 /// Why something was not exported. Nothing of the night depends on it: a loop says it once and goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -50,6 +52,9 @@ pub enum ExportError {
         /// Why.
         reason: String,
     },
+    /// There is no place for what is to be remembered.
+    #[error(transparent)]
+    Files(#[from] TelemetryError),
     /// The log cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,6 +87,7 @@ impl Coded for ExportError {
             Self::Cursor { path, .. } => problem(1055, ExitStatus::Internal).at(path.clone()).fix(
                 "check the disk; a damaged file can be removed, and the last week is sent again",
             ),
+            Self::Files(error) => error.problem(),
             Self::Store(error) => error.problem(),
             Self::Listen(error) => error.problem(),
         }

@@ -71,12 +71,12 @@ struct Fold {
 }
 
 impl Scrapes {
-    /// Folds the log as it is.
+    /// Nothing is read yet: the first scrape reads the log from its beginning.
     ///
     /// # Errors
-    /// When the log cannot be read.
-    pub async fn new(sources: Sources) -> Result<Self, ExportError> {
-        let scrapes = Self {
+    /// [`ExportError::Settings`], which is a defect of timmy.
+    pub fn new(sources: Sources) -> Result<Self, ExportError> {
+        Ok(Self {
             log: sources.store.log(Arc::clone(&sources.clock)),
             spending: sources.store.spending(Arc::clone(&sources.clock)),
             dir: sources.dir,
@@ -85,9 +85,7 @@ impl Scrapes {
                 measure: Measure::default(),
                 recorded: Recorded::new()?,
             }),
-        };
-        scrapes.catch_up(&mut *scrapes.fold.lock().await).await?;
-        Ok(scrapes)
+        })
     }
 
     async fn catch_up(&self, fold: &mut Fold) -> Result<(), StoreError> {
@@ -144,13 +142,13 @@ impl Handler for Scrapes {
 /// Answers scrapes at an address of this machine for as long as the server lives.
 ///
 /// # Errors
-/// [`ExportError::Facing`] for an address of a network; when the log cannot be read, or the address
-/// cannot be listened on.
+/// [`ExportError::Facing`] for an address of a network, [`ExportError::Listen`] when the address cannot
+/// be had.
 pub async fn serve(address: SocketAddr, sources: Sources) -> Result<Server, ExportError> {
     if !address.ip().is_loopback() {
         return Err(ExportError::Facing(address));
     }
-    let scrapes = Scrapes::new(sources).await?;
+    let scrapes = Scrapes::new(sources)?;
     Ok(Server::start_at(address, LONGEST_BODY, scrapes).await?)
 }
 

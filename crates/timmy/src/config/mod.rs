@@ -27,6 +27,7 @@ use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
 use timmy_telemetry::auth::AuthSettings;
+use timmy_telemetry::export::ExportSettings;
 use timmy_telemetry::settings::TelemetrySettings;
 use timmy_telemetry::watchdog::WatchdogSettings;
 use url::Url;
@@ -75,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) auth: AuthSettings,
     /// What is sampled, how often, and how long it is kept.
     pub(crate) telemetry: TelemetrySettings,
+    /// Figures and traces for other programs.
+    pub(crate) export: ExportSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }

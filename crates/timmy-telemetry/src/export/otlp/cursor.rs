@@ -1,6 +1,5 @@
 //! What was sent before.
 
-use std::io::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use serde::Serialize;
 use super::figures::Figures;
 use crate::export::ExportError;
 use crate::export::measure::Measure;
+use crate::files::replace;
 
 /// Its name in the directory of the telemetry files.
 pub(super) const FILE: &str = "otlp.json";
@@ -50,24 +50,8 @@ impl Cursor {
 
     /// Replaces the file: a reader finds the old one or the new one.
     pub(super) fn write(&self, path: &Path) -> Result<(), ExportError> {
-        let bytes = serde_json::to_vec(self).map_err(|error| lost(path, &error))?;
-        replace(path, &bytes).map_err(|error| lost(path, &error))
+        replace(path, self).map_err(|error| lost(path, &error))
     }
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let dir = path.parent().unwrap_or(Path::new("."));
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)?;
-    // Such files are made for their owner alone.
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    std::fs::File::open(dir)?.sync_all()
 }
 
 fn lost(path: &Path, reason: &dyn std::fmt::Display) -> ExportError {

@@ -33,11 +33,11 @@ use super::ExportError;
 use super::ExportSettings;
 use super::measure::TYPES;
 use super::standing;
+use crate::files::Files;
 use cursor::Cursor;
 use send::Collector;
 
-/// Spans in one request, at most, but for the last run that is begun: a run is not cut in two until it
-/// alone is longer.
+/// Spans in one request, at most.
 pub const SPANS: usize = 512;
 /// Runs that ended longer ago than this are not sent.
 pub const BACKLOG: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -94,10 +94,12 @@ impl Exporter {
         let Some(base) = &settings.otlp else {
             return Ok(None);
         };
+        // Made, if need be, where git does not see it.
+        let files = Files::open(dir)?;
         Ok(Some(Self {
             log: store.log(Arc::clone(&clock)),
             spending: store.spending(Arc::clone(&clock)),
-            dir: dir.to_owned(),
+            dir: files.directory().to_owned(),
             clock,
             collector: Collector::new(base, &settings.headers)?,
             content: settings.content,
@@ -112,6 +114,10 @@ impl Exporter {
     pub async fn tick(&self) -> Result<Sent, ExportError> {
         let path = self.dir.join(cursor::FILE);
         let mut cursor = Cursor::read(&path)?;
+        if cursor.traces.max(cursor.measure.seq) > self.log.newest().await? {
+            // The log is another one than before.
+            cursor = Cursor::default();
+        }
         let now = self.clock.now();
         if let Some(seconds) = cursor.wait(now) {
             return Err(ExportError::Busy { seconds });
