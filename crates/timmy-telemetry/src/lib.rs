@@ -7,6 +7,7 @@
 //! - [`analysis`] reads them, however many there are;
 //! - [`finding`] is what health, watchdog and logins have to say;
 //! - [`watchdog`] compares models with what is expected of them, and puts them back;
+//! - [`export`] tells other programs: Prometheus, and OpenTelemetry collectors;
 //! - [`auth`] keeps the tokens of logins alive.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
@@ -31,6 +32,7 @@ pub mod collect;
 pub mod compare;
 pub mod energy;
 pub mod error;
+pub mod export;
 pub mod files;
 pub mod finding;
 pub mod merged;

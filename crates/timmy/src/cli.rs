@@ -25,6 +25,7 @@ pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
 pub(crate) use report::ReportArguments;
 pub(crate) use report::ReportFormat;
+pub(crate) use telemetry::AnalyzeArguments;
 pub(crate) use telemetry::TelemetryCommand;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod events;
 mod explain;
+mod export;
 mod forge;
 mod init;
 mod issues;
