@@ -24,6 +24,7 @@ pub mod auth;
 pub mod energy;
 pub mod finding;
 pub mod merged;
+mod replace;
 pub mod report;
 pub mod rows;
 pub mod slots;

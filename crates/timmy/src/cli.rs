@@ -1,6 +1,7 @@
 //! The command line.
 
 mod night;
+mod upkeep;
 mod views;
 mod workspace;
 
@@ -17,6 +18,8 @@ use url::Url;
 
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
+pub(crate) use upkeep::AuthCommand;
+pub(crate) use upkeep::WatchdogArguments;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;
 pub(crate) use views::UnitsArguments;
@@ -155,6 +158,13 @@ pub(crate) enum Command {
     Panes(PanesArguments),
     /// Print systemd units that start the night, with the paths of this installation.
     Units(UnitsArguments),
+    /// Compare the models that are configured and run with those that are expected.
+    Watchdog(WatchdogArguments),
+    /// Logins whose tokens expire: how they stand, and exchanging tokens in time.
+    Auth {
+        #[command(subcommand)]
+        command: AuthCommand,
+    },
     /// Print a completion script.
     Completions {
         /// For which shell.

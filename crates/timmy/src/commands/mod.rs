@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod auth;
 mod budget;
 mod config;
 mod demo;
@@ -20,6 +21,7 @@ mod sprint;
 mod telling;
 mod units;
 mod watch;
+mod watchdog;
 mod work;
 mod workflow;
 mod workspace;
@@ -80,6 +82,8 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Watch(arguments) => watch::run(&host, arguments).await,
         Command::Panes(arguments) => panes::run(&host, arguments).await,
         Command::Units(arguments) => units::run(&host, arguments),
+        Command::Watchdog(arguments) => watchdog::run(&host, arguments).await,
+        Command::Auth { command } => auth::run(&host, command).await,
         Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
             Ok(ExitStatus::Success)
         }
