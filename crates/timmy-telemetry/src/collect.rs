@@ -142,7 +142,7 @@ impl Collector {
             keep: Duration::from_secs(u64::from(self.subject.settings.keep_days) * SECONDS_A_DAY),
         };
         let host = self.host.clone();
-        let keep = move || keep(&files, rotation, readings.of(now, host), kept, &last);
+        let keep = move || keep(&files, rotation, readings.of(now, host), kept);
         match tokio::task::spawn_blocking(keep).await {
             Ok(kept) => kept,
             Err(error) => Err(TelemetryError::files(
@@ -186,7 +186,7 @@ impl Collector {
         let late_after = subject.settings.timers.late_after_s;
         readings.timers(&log.timers, now, late_after);
         match &log.read {
-            Ok((runs, _, queue)) => readings.runs(runs, queue, now),
+            Ok(logged) => readings.runs(&logged.runs, &logged.queue, now),
             Err(unseen) => readings.unseen(unseen.clone()),
         }
         readings.forge(&subject.repositories, &forge);
@@ -196,7 +196,7 @@ impl Collector {
         let kept = Kept {
             forge,
             timers: fired.collect(),
-            runs: log.read.ok().map(|(_, progress, _)| progress),
+            runs: log.read.ok().map(|logged| logged.progress),
         };
         (readings, kept)
     }
@@ -237,7 +237,12 @@ impl Collector {
         let read = async {
             let (runs, progress) = runs::read(&log, &self.subject.root, &last.runs).await?;
             let queue = self.subject.store.queue(Arc::clone(&self.subject.clock));
-            Ok((runs, progress, queue.await?.lengths().await?))
+            let queue = queue.await?.lengths().await?;
+            Ok(Logged {
+                runs,
+                progress,
+                queue,
+            })
         };
         let settings = &self.subject.settings.timers;
         let (read, timers) = tokio::join!(
@@ -263,8 +268,15 @@ impl Collector {
 
 /// What was read with the help of the log.
 struct FromLog {
-    read: Result<(Vec<runs::Run>, Progress, BTreeMap<String, Length>), Unseen>,
+    read: Result<Logged, Unseen>,
     timers: timers::Seen,
+}
+
+/// What the database says.
+struct Logged {
+    runs: Vec<runs::Run>,
+    progress: Progress,
+    queue: BTreeMap<String, Length>,
 }
 
 async fn in_time<T>(read: impl Future<Output = Result<T, StoreError>>) -> Result<T, Unseen> {
@@ -294,7 +306,6 @@ fn keep(
     rotation: Rotation,
     (rows, seen, unseen): (Vec<Row<'static>>, compare::Seen, Vec<Unseen>),
     kept: Kept,
-    before: &LastState,
 ) -> Result<Tick, TelemetryError> {
     let writing = files.write()?;
     writing.rotate(rotation, seen.at)?;
@@ -304,7 +315,6 @@ fn keep(
     let changes = compare::diff(&state.states, &seen);
     writing.append_changes(&changes)?;
     compare::apply(&mut state.states, &changes);
-    state.begun_anew = state.begun_anew.max(before.begun_anew);
     state.at = Some(seen.at);
     state.host.clone_from(&seen.host);
     state.forge.extend(kept.forge.counted);

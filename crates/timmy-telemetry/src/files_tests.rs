@@ -158,8 +158,18 @@ fn a_last_state_that_cannot_be_read_is_kept_aside_and_counted() {
     files.write().unwrap().keep_state(&state).unwrap();
     assert_eq!(state, files.last_state().unwrap());
     std::fs::write(files.directory().join("last_state.json"), "{\"at\":").unwrap();
-    assert_eq!(1, files.last_state().unwrap().begun_anew);
-    assert_eq!(vec!["last_state.unreadable.json"], names(&files));
+    // Whoever looks next is told as well.
+    for _ in 0..2 {
+        assert_eq!(1, files.last_state().unwrap().begun_anew);
+    }
+    std::fs::write(files.directory().join("last_state.json"), [255, 0]).unwrap();
+    assert_eq!(2, files.last_state().unwrap().begun_anew);
+    let expected = [
+        "last_state.json",
+        "last_state.unreadable-1.json",
+        "last_state.unreadable-2.json",
+    ];
+    assert_eq!(expected.as_slice(), names(&files));
 }
 
 #[test]

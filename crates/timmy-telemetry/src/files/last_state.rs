@@ -16,8 +16,8 @@ use super::replace;
 use crate::error::TelemetryError;
 
 const FILE: &str = "last_state.json";
-/// What is put aside when it cannot be read.
-const UNREADABLE: &str = "last_state.unreadable.json";
+/// Files that could not be read and are kept, at most.
+const MOST_UNREADABLE: u64 = 9;
 /// A longer file is none of ours.
 const LONGEST: u64 = 64 << 20;
 
@@ -105,12 +105,23 @@ pub(super) fn read(directory: &Path) -> Result<LastState, TelemetryError> {
     if let Ok(state) = serde_json::from_slice(&bytes) {
         return Ok(state);
     }
-    let aside = directory.join(UNREADABLE);
-    std::fs::rename(&path, &aside).map_err(fail)?;
-    Ok(LastState {
-        begun_anew: 1,
+    begin_anew(directory)
+}
+
+/// Puts the file aside under the first number that is free.
+fn begin_anew(directory: &Path) -> Result<LastState, TelemetryError> {
+    let aside = |number: u64| directory.join(format!("last_state.unreadable-{number}.json"));
+    let mut free = (1..MOST_UNREADABLE).filter(|number| !aside(*number).exists());
+    let number = free.next().unwrap_or(MOST_UNREADABLE);
+    let path = directory.join(FILE);
+    let moved = std::fs::rename(&path, aside(number));
+    moved.map_err(TelemetryError::files("put its last state aside", &path))?;
+    let state = LastState {
+        begun_anew: number,
         ..LastState::default()
-    })
+    };
+    write(directory, &state)?;
+    Ok(state)
 }
 
 /// Replaces it: whoever reads sees the old one or the new one.

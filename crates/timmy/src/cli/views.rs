@@ -39,8 +39,11 @@ pub(crate) struct UnitsArguments {
     /// Only the timer that fires `timmy sprint`, instead of the loop.
     #[arg(long)]
     pub(crate) timer: bool,
+    /// Only the timer that fires `timmy telemetry collect`, for those who do not run the loop.
+    #[arg(long, conflicts_with = "timer")]
+    pub(crate) collect: bool,
     /// The loop as a service, which is the default.
-    #[arg(long = "loop", conflicts_with = "timer")]
+    #[arg(long = "loop", conflicts_with_all = ["timer", "collect"])]
     pub(crate) night: bool,
     /// Write the files into this directory instead of printing them.
     #[arg(long, value_name = "DIRECTORY")]

@@ -29,6 +29,16 @@ const TIMER: [Unit; 2] = [
         text: include_str!("../../../../contrib/systemd/timmy-sprint.timer"),
     },
 ];
+const COLLECT: [Unit; 2] = [
+    Unit {
+        name: "timmy-collect.service",
+        text: include_str!("../../../../contrib/systemd/timmy-collect.service"),
+    },
+    Unit {
+        name: "timmy-collect.timer",
+        text: include_str!("../../../../contrib/systemd/timmy-collect.timer"),
+    },
+];
 
 /// What the shipped units say about places, and this installation's words replace.
 const PROGRAM: &str = "%h/.cargo/bin/timmy";
@@ -42,7 +52,11 @@ struct Unit {
 }
 
 pub(super) fn run(host: &Host, arguments: &UnitsArguments) -> Ended {
-    let units: &[Unit] = if arguments.timer { &TIMER } else { &LOOP };
+    let units: &[Unit] = match (arguments.timer, arguments.collect) {
+        (true, _) => &TIMER,
+        (false, true) => &COLLECT,
+        (false, false) => &LOOP,
+    };
     let config = std::path::absolute(&host.loaded.path);
     let config = config.unwrap_or_else(|_| host.loaded.path.clone());
     let (program, config) = (word(&program()?)?, word(&config)?);
@@ -131,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_place_is_in_the_shipped_units() {
-        for unit in [&LOOP[0], &TIMER[0]] {
+        for unit in [&LOOP[0], &TIMER[0], &COLLECT[0]] {
             for place in [PROGRAM, CONFIG, HOME] {
                 assert_eq!(
                     1,

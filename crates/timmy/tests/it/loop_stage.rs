@@ -139,6 +139,11 @@ impl Worker {
         if self.down.load(Ordering::SeqCst) {
             return Reply::Dropped;
         }
+        if request.method() == Method::GET {
+            // The collector of the loop asks what is loaded.
+            let models = json!({"object": "list", "data": [{"id": "scripted"}]});
+            return Reply::json(StatusCode::OK, models.to_string());
+        }
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let messages = body["messages"].as_array().cloned().unwrap_or_default();
         let said = messages

@@ -34,6 +34,7 @@ mod queue;
 mod readme;
 mod served;
 mod tap;
+mod telemetry;
 mod together;
 mod units;
 mod watch;

@@ -46,9 +46,11 @@ fn codes() -> BTreeSet<u16> {
                     .take_while(char::is_ascii_digit)
                     .collect::<String>()
             });
+            // Numbers of four digits are written out; elsewhere such a number may be anything.
+            let whole = mark == "Code::new(";
             codes.extend(
                 numbers
-                    .filter(|n| n.len() == 3)
+                    .filter(|n| n.len() == 3 || (whole && n.len() == 4))
                     .map(|n| n.parse::<u16>().unwrap()),
             );
         }

@@ -83,6 +83,11 @@ async fn the_units_name_this_installation() {
             "sprint",
             &["timmy-sprint.service", "timmy-sprint.timer"],
         ),
+        (
+            &["--collect"],
+            "telemetry collect",
+            &["timmy-collect.service", "timmy-collect.timer"],
+        ),
     ] {
         let units = units(&home, arguments).await;
         let found: Vec<&str> = units.iter().map(|(name, _)| name.as_str()).collect();
@@ -131,7 +136,11 @@ async fn systemd_takes_the_units() {
     home.configure_small("");
     let written = home.beside("units");
     let directory = written.to_str().unwrap();
-    for arguments in [["units", "--loop"], ["units", "--timer"]] {
+    for arguments in [
+        ["units", "--loop"],
+        ["units", "--timer"],
+        ["units", "--collect"],
+    ] {
         let wrote = home
             .run(&[&arguments[..], &["--write", directory]].concat())
             .await
@@ -151,6 +160,8 @@ async fn systemd_takes_the_units() {
         "timmy.service",
         "timmy-sprint.service",
         "timmy-sprint.timer",
+        "timmy-collect.service",
+        "timmy-collect.timer",
     ] {
         let mut command = Command::new(program);
         command

@@ -49,10 +49,7 @@ impl<'a> Ticker<'a> {
     pub(in crate::commands) async fn run(&self) -> Infallible {
         let mut warned = None;
         loop {
-            let failed = match Box::pin(self.once()).await {
-                Ok(()) => None,
-                Err(problem) => Some(problem),
-            };
+            let failed = Box::pin(self.once()).await.err();
             self.warn(&mut warned, failed).await;
             tokio::time::sleep(self.every).await;
         }
