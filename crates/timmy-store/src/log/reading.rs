@@ -325,20 +325,6 @@ impl EventLog {
             }
         }
         Ok(started)
-    /// The newest events of a type, newest first. A type is named as in the JSON form, `run_ended`.
-    ///
-    /// # Errors
-    /// As [`Self::events`].
-    pub async fn newest_of(&self, kind: &str, limit: u32) -> Result<Vec<Event>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT seq, schema, at_us, run, body FROM events \
-             WHERE type = $1 ORDER BY seq DESC LIMIT $2",
-        )
-        .bind(kind.to_owned())
-        .bind(i64::from(limit))
-        .fetch_all(&self.store.pool)
-        .await?;
-        rows.iter().map(read_event).collect()
     }
 
     /// The place of the newest event; 0 when there is none.

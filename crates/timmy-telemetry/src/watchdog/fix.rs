@@ -142,13 +142,16 @@ impl<'a> Restorer<'a> {
 
     /// When each subject of this machine was last put back.
     async fn restored(&self) -> Result<BTreeMap<String, Timestamp>, WatchdogError> {
-        let events = self.log.newest_of("model_restored", LOOKED_AT).await?;
+        let events = self
+            .log
+            .newest_of_types(&["model_restored"], LOOKED_AT)
+            .await?;
         let mut restored = BTreeMap::new();
         for event in events {
             if let EventKind::ModelRestored { subject, host, .. } = event.kind
                 && host == self.host
             {
-                restored.entry(subject).or_insert(event.at);
+                restored.insert(subject, event.at);
             }
         }
         Ok(restored)
