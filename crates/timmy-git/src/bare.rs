@@ -28,6 +28,9 @@ pub(crate) const AUTHOR_EMAIL: &str = "timmy@timmy.invalid";
 /// The tree without entries, written when a repository is made.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
+/// The longest part of a commit before its message that is read, in bytes.
+const COMMIT_HEADERS: usize = 4_096;
+
 /// A bare repository of the host.
 #[derive(Debug, Clone)]
 pub struct BareRepository {
@@ -279,6 +282,20 @@ impl BareRepository {
         Ok(message.to_owned())
     }
 
+    /// When a commit was made, by the clock of whoever made it. None when it does not say so in a
+    /// way that can be read.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] when the commit is not here.
+    pub async fn committed_at(&self, commit: &ObjectName) -> Result<Option<Timestamp>, GitError> {
+        let invocation = Invocation::new(["cat-file", "commit", commit.as_str()])
+            .limit(COMMIT_HEADERS, crate::stream::Overflow::Cut);
+        let output = self.succeed(invocation).await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let headers = text.split("\n\n").next().unwrap_or_default();
+        Ok(committer_time(headers))
+    }
+
     /// Points a ref of ours at a commit.
     ///
     /// # Errors
@@ -305,6 +322,14 @@ impl BareRepository {
 
 pub(crate) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
+}
+
+/// `committer NAME <ADDRESS> SECONDS ZONE`; the name may hold anything but a line end.
+fn committer_time(headers: &str) -> Option<Timestamp> {
+    let mut lines = headers.lines();
+    let committer = lines.find_map(|line| line.strip_prefix("committer "))?;
+    let seconds = committer.rsplit(' ').nth(1)?.parse().ok()?;
+    Timestamp::from_second(seconds).ok()
 }
 
 /// Lines of `object TAB ref`. Refs whose names timmy does not accept are none of its business.

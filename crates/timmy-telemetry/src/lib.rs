@@ -6,6 +6,7 @@
 //! - [`rows`] are the lines of the telemetry files: samples and changes;
 //! - [`analysis`] reads them, however many there are;
 //! - [`finding`] is what health, watchdog and logins have to say;
+//! - [`health`] concludes findings from evidence, and [`alert`] makes news of them;
 //! - [`watchdog`] compares models with what is expected of them, and puts them back;
 //! - [`export`] tells other programs: Prometheus, and OpenTelemetry collectors;
 //! - [`auth`] keeps the tokens of logins alive.
@@ -25,6 +26,7 @@
     allow(clippy::unwrap_used, reason = "a test stops at the first surprise")
 )]
 
+pub mod alert;
 pub mod analysis;
 pub mod auth;
 pub mod chart;
@@ -35,6 +37,7 @@ pub mod error;
 pub mod export;
 pub mod files;
 pub mod finding;
+pub mod health;
 pub mod merged;
 pub mod probe;
 mod readings;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod control;
+mod health;
 mod night;
 mod report;
 mod telemetry;
@@ -19,6 +20,7 @@ use timmy_core::RepoName;
 use timmy_sandbox::Unsandboxed;
 use url::Url;
 
+pub(crate) use health::HealthArguments;
 pub(crate) use control::PauseArguments;
 pub(crate) use control::StopArguments;
 pub(crate) use control::TopArguments;
@@ -113,6 +115,9 @@ pub(crate) enum Command {
     },
     /// Say what was done, and what needs a person.
     Report(ReportArguments),
+    /// Say whether work is being done, and what is in its way. Exit code 0 when nothing is, 1 when
+    /// something is.
+    Health(HealthArguments),
     /// List the open issues, and which one would come next.
     Issues(RepoArguments),
     /// List, read and merge pull requests.

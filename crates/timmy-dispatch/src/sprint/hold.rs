@@ -127,7 +127,11 @@ impl Desk {
         Ok(())
     }
 
-    pub(crate) async fn claims(&self) -> Result<Claims, SprintError> {
+    /// The claims of the repository.
+    ///
+    /// # Errors
+    /// When this host's own repository cannot be made.
+    pub async fn claims(&self) -> Result<Claims, SprintError> {
         // The same repository the work is in: publishing pushes both in one go.
         Ok(Claims::new(
             self.bare().await?,

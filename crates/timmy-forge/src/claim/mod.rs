@@ -27,6 +27,7 @@ mod message;
 mod observe;
 mod outcome;
 mod sighting;
+mod survey;
 mod timing;
 
 pub use claims::Acquired;
@@ -42,4 +43,5 @@ pub use keep::KeptClaim;
 pub use message::ClaimMessage;
 pub use message::ClaimState;
 pub use outcome::Published;
+pub use survey::Surveyed;
 pub use timing::Timing;

@@ -155,7 +155,7 @@ impl Claims {
         (holder.lapses_in == Duration::ZERO).then_some(LapseReason::NotRenewed)
     }
 
-    async fn holder(
+    pub(crate) async fn holder(
         &self,
         issue: IssueNumber,
         reference: &RefName,

@@ -2,6 +2,7 @@
 
 mod asked;
 mod reading;
+mod standing;
 mod stretches;
 mod summaries;
 

@@ -24,6 +24,7 @@ on_both_databases!(
     a_run_is_found_by_the_end_of_its_id,
     a_run_is_folded_from_its_events,
     a_run_without_an_end_is_told_from_others,
+    how_things_stand_is_read_from_the_end,
 );
 
 fn commented(issue: IssueNumber) -> EventKind {
@@ -138,4 +139,32 @@ async fn a_run_without_an_end_is_told_from_others(database: Database) {
     assert_eq!(vec![newer.clone(), older], all);
     let newest: Vec<RunId> = unfinished(2).await;
     assert_eq!(vec![newer], newest);
+}
+
+async fn how_things_stand_is_read_from_the_end(database: Database) {
+    let log = database.store.log(Arc::new(ManualClock::default()));
+    let runs = [(); 2].map(|()| RunId::generate());
+    assert_eq!(None, log.newest_of_run(&runs[0]).await.unwrap());
+    for (run, number) in [(0, 1), (1, 2), (0, 3)] {
+        let run = Some(&runs[run]);
+        log.append(run, started()).await.unwrap();
+        log.append(run, commented(number)).await.unwrap();
+    }
+    log.append(None, EventKind::ResumeAsked).await.unwrap();
+    let newest = log.newest_of_run(&runs[0]).await.unwrap().unwrap();
+    assert_eq!(commented(3), newest.kind);
+    let told = log
+        .of_runs(&runs[..1], &["issue_commented", "run_ended"])
+        .await;
+    let told: Vec<EventKind> = told.unwrap().into_iter().map(|event| event.kind).collect();
+    assert_eq!(vec![commented(1), commented(3)], told);
+    let types = ["issue_commented", "resume_asked"];
+    let newest: Vec<i64> = log
+        .newest_of_types(&types, 2)
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| event.seq)
+        .collect();
+    assert_eq!(vec![4, 6, 7], newest);
 }

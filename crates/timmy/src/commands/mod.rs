@@ -11,6 +11,7 @@ mod events;
 mod explain;
 mod export;
 mod forge;
+mod health;
 mod init;
 mod issues;
 mod night;
@@ -71,6 +72,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Prompt { issue } => explain::prompt(&host, issue).await,
         Command::Runs { limit } => runs::list(&host, *limit).await,
         Command::Show { run } => runs::show(&host, run).await,
+        Command::Health(arguments) => health::run(&host, arguments).await,
         Command::Report(arguments) => report::run(&host, arguments).await,
         Command::Issues(arguments) => issues::run(&host, arguments).await,
         Command::Pr { command } => pulls::run(&host, command).await,

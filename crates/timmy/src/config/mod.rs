@@ -26,8 +26,10 @@ use timmy_model::hermes::homes::HermesSettings;
 use timmy_sandbox::Limits as CommandLimits;
 use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
+use timmy_telemetry::alert::AlertSettings;
 use timmy_telemetry::auth::AuthSettings;
 use timmy_telemetry::export::ExportSettings;
+use timmy_telemetry::health::HealthSettings;
 use timmy_telemetry::report::ReportSettings;
 use timmy_telemetry::settings::TelemetrySettings;
 use timmy_telemetry::watchdog::WatchdogSettings;
@@ -69,6 +71,10 @@ pub(crate) struct Config {
     pub(crate) workspace: WorkspaceSettings,
     /// The loop.
     pub(crate) night: NightSettings,
+    /// What counts as a finding.
+    pub(crate) health: HealthSettings,
+    /// Who is told of findings, and when again.
+    pub(crate) alerts: AlertSettings,
     /// Where Hermes keeps its homes.
     pub(crate) hermes: HermesSettings,
     /// Which model is expected where.

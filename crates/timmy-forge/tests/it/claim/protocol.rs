@@ -429,3 +429,34 @@ async fn a_publication_is_tried_again_while_the_claim_holds() {
     assert_eq!(Some(commit), stage.on_forge(&branch()).await);
     kept.release().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_survey_tells_how_long_claims_were_not_renewed() {
+    let stage = Stage::new().await;
+    let (one, other) = (stage.host("one").await, stage.host("other").await);
+    let mut first = win(&one, 7).await;
+    win(&other, 8).await;
+    stage.pass(300);
+    one.renew(&mut first).await.unwrap();
+    stage.pass(200);
+    let told = async |claims: &Claims| {
+        let surveyed = claims.survey(10).await.unwrap();
+        let told = surveyed.iter().map(|claim| {
+            let seconds = claim.unrenewed_for.as_secs();
+            (claim.reference.as_str().to_owned(), claim.is_own, seconds)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let named = |issue, is_own, seconds| (format!("refs/timmy/claims/{issue}"), is_own, seconds);
+    // What another machine's clock says counts for nothing.
+    assert_eq!(
+        vec![named(7, true, 200), named(8, false, 0)],
+        told(&one).await
+    );
+    stage.pass(100);
+    assert_eq!(
+        vec![named(7, true, 300), named(8, false, 100)],
+        told(&one).await
+    );
+    assert_eq!(1, one.survey(1).await.unwrap().len());
+}

@@ -1,0 +1,267 @@
+//! What the log tells.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use timmy_core::Code;
+use timmy_core::Event;
+use timmy_core::EventKind;
+use timmy_core::event::Outcome;
+use timmy_core::fault::Fault;
+use timmy_core::fault::fault;
+use timmy_core::receipt::Provenance;
+use timmy_store::EventLog;
+use timmy_store::Started;
+use timmy_store::StoreError;
+use timmy_store::runs::RunSummary;
+
+use crate::health::HealthSettings;
+use crate::health::evidence::Doing;
+use crate::health::evidence::Evidence;
+use crate::health::evidence::FailureSeen;
+use crate::health::evidence::NightSeen;
+use crate::health::evidence::PauseSeen;
+use crate::health::evidence::ProviderSeen;
+use crate::health::evidence::ResultSeen;
+use crate::health::evidence::RunSeen;
+use crate::health::evidence::Tried;
+use crate::run_lock;
+use crate::run_lock::Lease;
+
+/// Runs of the past that are looked at, at most.
+const RUNS: u32 = 2_000;
+/// Events of one type about the night, or about failed calls, that are looked at, newest first.
+const NEWEST: u32 = 500;
+/// Errors of a model call that say nothing about the provider: the conversation was too long, or a
+/// recording is played back.
+const NOT_THE_PROVIDER: [Code; 5] = [
+    Code::new(605),
+    Code::new(614),
+    Code::new(615),
+    Code::new(616),
+    Code::new(617),
+];
+
+/// What is read from the log, and with what in mind.
+pub struct FromLog<'a> {
+    /// The log.
+    pub log: &'a EventLog,
+    /// The private root, whose locks tell which runs live.
+    pub root: &'a Path,
+    /// How far back.
+    pub settings: &'a HealthSettings,
+    /// The time to live of claims whose run does not tell it.
+    pub ttl: Duration,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl FromLog<'_> {
+    /// Fills in what the log tells.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn gather(&self, evidence: &mut Evidence) -> Result<(), StoreError> {
+        let since = self.now.checked_sub(self.settings.past());
+        let summaries = self
+            .log
+            .runs_since(since.unwrap_or(Timestamp::MIN), RUNS)
+            .await?;
+        evidence.runs = self.runs().await?;
+        evidence.results = self.results(&summaries).await?;
+        evidence.tried = summaries.iter().filter_map(tried).collect();
+        let lives_here = evidence.night.lives_here;
+        evidence.night = self.night().await?;
+        evidence.night.lives_here = lives_here;
+        let heard = summaries.iter().map(|run| run.last_event);
+        evidence.night.last_run = heard.chain(evidence.runs.iter().map(|run| run.heard)).max();
+        evidence.providers = self.providers().await?;
+        Ok(())
+    }
+
+    async fn runs(&self) -> Result<Vec<RunSeen>, StoreError> {
+        let mut seen = Vec::new();
+        for started in self.log.unfinished(RUNS).await? {
+            seen.extend(self.run(started).await?);
+        }
+        Ok(seen)
+    }
+
+    async fn run(&self, started: Started) -> Result<Option<RunSeen>, StoreError> {
+        // First the lock, then the events: a run that ends meanwhile says so before it lets go.
+        let lease = run_lock::look(self.root, &started.run).unwrap_or(Lease::Elsewhere);
+        let types = ["claim_acquired", "run_ended"];
+        let own = std::slice::from_ref(&started.run);
+        let mut ttl = self.ttl;
+        for event in self.log.of_runs(own, &types).await? {
+            match event.kind {
+                EventKind::RunEnded { .. } => return Ok(None),
+                EventKind::ClaimAcquired { ttl_s, .. } => ttl = Duration::from_secs(ttl_s),
+                _ => {}
+            }
+        }
+        let Some(newest) = self.log.newest_of_run(&started.run).await? else {
+            return Ok(None);
+        };
+        Ok(Some(RunSeen {
+            run: started.run,
+            repo: started.repo,
+            issue: started.issue,
+            lease,
+            heard: newest.at,
+            doing: match newest.kind {
+                EventKind::ToolCalled { .. } => Doing::Command,
+                EventKind::WorkCollected { .. } => Doing::Check,
+                _ => Doing::Other,
+            },
+            ttl,
+        }))
+    }
+
+    async fn results(&self, summaries: &[RunSummary]) -> Result<Vec<ResultSeen>, StoreError> {
+        let told_for = Duration::from_secs(self.settings.receipts_s);
+        let since = self.now.checked_sub(told_for).unwrap_or(Timestamp::MIN);
+        let mut results = Vec::new();
+        for summary in summaries.iter().filter(|run| run.last_event >= since) {
+            if let Some(pull) = &summary.pull_request {
+                let types = ["check_finished", "branch_pushed", "pull_request_opened"];
+                let own = std::slice::from_ref(&summary.run);
+                let events = self.log.of_runs(own, &types).await?;
+                let is_draft = pull.draft || matches!(summary.outcome, Some(Outcome::Draft { .. }));
+                results.push(result(summary, pull.number, is_draft, &events));
+            }
+        }
+        Ok(results)
+    }
+
+    async fn night(&self) -> Result<NightSeen, StoreError> {
+        let loops = ["loop_started", "loop_ended"];
+        let newest = self.log.newest_of_types(&loops, 1).await?.pop();
+        let on = newest.filter(|event| matches!(event.kind, EventKind::LoopStarted { .. }));
+        let asked = ["pause_asked", "resume_asked"];
+        let asked = self.log.newest_of_types(&asked, 1).await?.pop();
+        let mut night = NightSeen {
+            on_since: on.as_ref().map(|event| event.at),
+            asked: asked.and_then(|event| match event.kind {
+                EventKind::PauseAsked { reason, .. } => Some((event.at, reason)),
+                _ => None,
+            }),
+            ..NightSeen::default()
+        };
+        if let Some(on) = on {
+            let pauses = ["dispatch_paused", "dispatch_resumed"];
+            let events = self.log.newest_of_types(&pauses, NEWEST).await?;
+            night.pauses = pauses_of(events.into_iter().filter(|event| event.seq > on.seq));
+        }
+        Ok(night)
+    }
+
+    /// Providers that failed since they last answered. Those that never failed of late are left out.
+    async fn providers(&self) -> Result<Vec<ProviderSeen>, StoreError> {
+        let failed = self
+            .log
+            .newest_of_types(&["model_call_failed"], NEWEST)
+            .await?;
+        let told_for = Duration::from_secs(self.settings.provider_s);
+        let since = self.now.checked_sub(told_for).unwrap_or(Timestamp::MIN);
+        if failed.last().is_none_or(|newest| newest.at < since) {
+            return Ok(Vec::new());
+        }
+        let mut answered = BTreeMap::new();
+        for event in self
+            .log
+            .newest_of_types(&["model_call_settled"], NEWEST)
+            .await?
+        {
+            if let EventKind::ModelCallSettled { provider, .. } = event.kind {
+                answered.insert(provider, (event.seq, event.at));
+            }
+        }
+        let mut failures: BTreeMap<String, Vec<FailureSeen>> = BTreeMap::new();
+        for event in failed.into_iter().rev() {
+            if let EventKind::ModelCallFailed {
+                provider,
+                code,
+                what,
+                ..
+            } = event.kind
+            {
+                let since = answered
+                    .get(&provider)
+                    .is_none_or(|(seq, _)| event.seq > *seq);
+                if since && !NOT_THE_PROVIDER.contains(&code) {
+                    let at = event.at;
+                    let failure = FailureSeen { at, code, what };
+                    failures.entry(provider).or_default().push(failure);
+                }
+            }
+        }
+        let seen = failures.into_iter().map(|(name, failures)| ProviderSeen {
+            answered: answered.get(&name).map(|(_, at)| *at),
+            name,
+            failures,
+        });
+        Ok(seen.collect())
+    }
+}
+
+fn pauses_of(events: impl Iterator<Item = Event>) -> Vec<PauseSeen> {
+    let mut pauses: BTreeMap<String, PauseSeen> = BTreeMap::new();
+    for event in events {
+        match event.kind {
+            EventKind::DispatchPaused { scope, problem } => {
+                let known = pauses.remove(&scope);
+                let pause = PauseSeen {
+                    scope: scope.clone(),
+                    at: known.map_or(event.at, |known| known.at),
+                    what: format!("{} {}", problem.code, problem.what),
+                };
+                pauses.insert(scope, pause);
+            }
+            EventKind::DispatchResumed { scope } => drop(pauses.remove(&scope)),
+            _ => {}
+        }
+    }
+    pauses.into_values().collect()
+}
+
+fn result(summary: &RunSummary, pull: u64, is_draft: bool, events: &[Event]) -> ResultSeen {
+    let mut result = ResultSeen {
+        run: summary.run.clone(),
+        repo: summary.repo.clone(),
+        pull,
+        at: summary.last_event,
+        is_draft,
+        pushed: None,
+        checks: Vec::new(),
+    };
+    for event in events {
+        match &event.kind {
+            EventKind::CheckFinished { receipt } => {
+                result
+                    .checks
+                    .push((receipt.commit.clone(), receipt.passed()));
+            }
+            EventKind::BranchPushed { commit, .. } => result.pushed = Some(commit.clone()),
+            EventKind::PullRequestOpened { .. } => result.at = event.at,
+            _ => {}
+        }
+    }
+    result
+}
+
+/// Only a live run says something about the agents of late; one whose process was killed does not.
+fn tried(run: &RunSummary) -> Option<Tried> {
+    let outcome = run.outcome.as_ref()?;
+    let succeeded = match outcome {
+        Outcome::PullRequest { .. } => true,
+        Outcome::Draft { .. } => false,
+        Outcome::Abandoned => return None,
+        other if fault(other) == Fault::Agent => false,
+        _ => return None,
+    };
+    let at = run.last_event;
+    (run.provenance == Provenance::Live).then_some(Tried { at, succeeded })
+}

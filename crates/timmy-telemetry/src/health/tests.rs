@@ -1,0 +1,557 @@
+//! Each rule by itself: where it begins, and what it must not take for a fault.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use timmy_core::Code;
+use timmy_core::ObjectName;
+use timmy_core::RepoName;
+use timmy_core::RunId;
+use timmy_core::event::AlertKey;
+use timmy_core::event::Severity;
+
+use super::*;
+use crate::finding::Drift;
+use crate::finding::Finding;
+use crate::finding::Login;
+use crate::finding::LoginState;
+use crate::finding::Timer;
+use crate::finding::TimerSource;
+use crate::finding::code;
+use crate::run_lock::Lease;
+
+const TTL: Duration = Duration::from_secs(600);
+const GIBIBYTE: u64 = 1 << 30;
+
+fn now() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    now().checked_sub(Duration::from_secs(seconds)).unwrap()
+}
+
+fn repo() -> RepoName {
+    "me/project".parse().unwrap()
+}
+
+fn commit(digit: char) -> ObjectName {
+    digit.to_string().repeat(40).parse().unwrap()
+}
+
+/// A night at work: a loop is on, a run works under its claim, and the disk has room.
+fn evidence() -> Evidence {
+    let run = run(Lease::Held, 5);
+    let mut evidence = Evidence::none("night");
+    evidence.limits = Limits {
+        stall: Duration::from_secs(900),
+        command: Duration::from_secs(1_260),
+        check: Duration::from_secs(1_860),
+        keep_free: 2 * GIBIBYTE,
+    };
+    evidence
+        .claims
+        .insert(repo(), Ok(vec![claim(&run.run, 60)]));
+    evidence.night = NightSeen {
+        on_since: Some(ago(20_000)),
+        last_run: Some(run.heard),
+        pauses: Vec::new(),
+        asked: None,
+        lives_here: true,
+    };
+    evidence.runs = vec![run];
+    evidence.forge = ForgeSeen::Answers {
+        place: "http://forge".to_owned(),
+    };
+    evidence.disks = vec![disk(40 * GIBIBYTE, Vec::new())];
+    evidence
+}
+
+fn run(lease: Lease, silent: u64) -> RunSeen {
+    RunSeen {
+        run: RunId::generate(),
+        repo: repo(),
+        issue: 7,
+        lease,
+        heard: ago(silent),
+        doing: Doing::Other,
+        ttl: TTL,
+    }
+}
+
+fn claim(run: &RunId, unrenewed: u64) -> ClaimSeen {
+    ClaimSeen {
+        issue: 7,
+        reference: "refs/timmy/claims/7".to_owned(),
+        run: run.clone(),
+        machine: "m".to_owned(),
+        ttl: TTL,
+        unrenewed: Duration::from_secs(unrenewed),
+    }
+}
+
+fn disk(free: u64, past: Vec<(Timestamp, f64)>) -> DiskSeen {
+    DiskSeen {
+        mount: "/".to_owned(),
+        holds_root: true,
+        free,
+        total: 100 * GIBIBYTE,
+        past,
+    }
+}
+
+fn found(evidence: &Evidence) -> Vec<Finding> {
+    find(evidence, &HealthSettings::default(), now())
+}
+
+fn codes(evidence: &Evidence) -> Vec<Code> {
+    found(evidence).iter().map(|finding| finding.code).collect()
+}
+
+/// The evidence changed in one way gives exactly this finding.
+fn only(expected: Code, evidence: &Evidence) -> Finding {
+    let mut found = found(evidence);
+    assert_eq!(1, found.len(), "{found:#?}");
+    let finding = found.remove(0);
+    assert_eq!(expected, finding.code);
+    assert!(!finding.evidence.is_empty() && !finding.fix.is_empty());
+    finding
+}
+
+#[test]
+fn a_night_at_work_has_no_finding() {
+    assert_eq!(Vec::<Finding>::new(), found(&evidence()));
+    assert_eq!(Vec::<Finding>::new(), found(&Evidence::none("night")));
+}
+
+#[test]
+fn a_dead_worker_is_told_once_with_its_claim() {
+    let mut evidence = evidence();
+    evidence.runs = vec![run(Lease::Free, 5_000)];
+    let dead = evidence.runs[0].run.clone();
+    evidence
+        .claims
+        .insert(repo(), Ok(vec![claim(&dead, 5_000)]));
+    // Nothing runs and there is work, but a run that has to be closed first explains that.
+    let finding = only(code::DEAD_WORKER, &evidence);
+    assert_eq!(dead.as_str(), finding.subject);
+    insta::assert_snapshot!(finding.evidence[3], @"refs/timmy/claims/7 was not renewed for 1 h 23 min");
+}
+
+#[test]
+fn a_run_of_another_machine_is_dead_when_its_claim_has_lapsed_and_a_quarter() {
+    let mut evidence = evidence();
+    for (silent, unrenewed, dead) in [(751, 751, true), (751, 749, false), (749, 751, false)] {
+        evidence.runs = vec![run(Lease::Elsewhere, silent)];
+        let own = claim(&evidence.runs[0].run, unrenewed);
+        evidence.claims.insert(repo(), Ok(vec![own]));
+        assert_eq!(
+            dead,
+            codes(&evidence) == [code::DEAD_WORKER],
+            "{silent} {unrenewed}"
+        );
+        assert_eq!(dead, !codes(&evidence).is_empty());
+    }
+    evidence.runs = vec![run(Lease::Elsewhere, 50_000)];
+    evidence.claims.insert(repo(), Ok(Vec::new()));
+    only(code::DEAD_WORKER, &evidence);
+    evidence.claims.insert(repo(), Err("it is dark".to_owned()));
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    let key = AlertKey {
+        code: code::DEAD_WORKER,
+        subject: evidence.runs[0].run.to_string(),
+    };
+    assert!(!judge(&evidence, &HealthSettings::default(), now()).sees(&key));
+}
+
+#[test]
+fn a_step_with_a_limit_of_its_own_may_be_silent_for_longer() {
+    let mut evidence = evidence();
+    let cases = [
+        (Doing::Other, 900),
+        (Doing::Command, 1_260),
+        (Doing::Check, 1_860),
+    ];
+    for (doing, patience) in cases {
+        evidence.runs[0].doing = doing;
+        evidence.runs[0].heard = ago(patience);
+        assert_eq!(Vec::<Code>::new(), codes(&evidence), "{doing:?}");
+        evidence.runs[0].heard = ago(patience + 1);
+        only(code::SILENT_RUN, &evidence);
+    }
+    evidence.limits.stall = Duration::ZERO;
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+}
+
+#[test]
+fn a_claim_without_a_run_is_stuck_after_its_time_to_live() {
+    let mut evidence = evidence();
+    let gone = RunId::generate();
+    let mut both = evidence.claims[&repo()].clone().unwrap();
+    both.push(ClaimSeen {
+        issue: 8,
+        ..claim(&gone, 600)
+    });
+    evidence.claims.insert(repo(), Ok(both.clone()));
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    both[1].unrenewed = Duration::from_secs(601);
+    evidence.claims.insert(repo(), Ok(both));
+    let finding = only(code::STUCK_CLAIM, &evidence);
+    assert_eq!("me/project#8", finding.subject);
+    assert_eq!("timmy sprint --repo me/project --issue 8", finding.fix);
+}
+
+#[test]
+fn nothing_runs_although_something_could() {
+    let mut idle = evidence();
+    idle.runs.clear();
+    idle.claims.insert(repo(), Ok(Vec::new()));
+    idle.night.last_run = Some(ago(1_801));
+    let work = Work {
+        issue: 9,
+        title: "The sum is wrong".to_owned(),
+    };
+    let settings = HealthSettings::default();
+    assert!(should_be_working(&idle, &settings, now()));
+    idle.work.insert(repo(), Ok(None));
+    assert_eq!(Vec::<Code>::new(), codes(&idle));
+    idle.work.insert(repo(), Ok(Some(work)));
+    let finding = only(code::IDLE_WITH_WORK, &idle);
+    assert_eq!(Severity::Critical, finding.severity);
+    let explained: [fn(&mut Evidence); 5] = [
+        |evidence| evidence.night.on_since = None,
+        |evidence| evidence.night.last_run = Some(ago(1_800)),
+        |evidence| evidence.night.on_since = Some(ago(60)),
+        |evidence| evidence.night.asked = Some((ago(900), "lunch".to_owned())),
+        |evidence| {
+            evidence.night.pauses = vec![PauseSeen {
+                scope: "budget".to_owned(),
+                at: ago(900),
+                what: "the day is spent".to_owned(),
+            }];
+        },
+    ];
+    for explain in explained {
+        let mut evidence = idle.clone();
+        explain(&mut evidence);
+        assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    }
+}
+
+fn result(pushed: char, checks: &[(char, bool)]) -> ResultSeen {
+    ResultSeen {
+        run: RunId::generate(),
+        repo: repo(),
+        pull: 12,
+        at: ago(60),
+        is_draft: false,
+        pushed: Some(commit(pushed)),
+        checks: checks
+            .iter()
+            .map(|(of, passed)| (commit(*of), *passed))
+            .collect(),
+    }
+}
+
+#[test]
+fn a_result_needs_a_passing_check_of_exactly_its_commit() {
+    let mut evidence = evidence();
+    for good in [
+        result('a', &[('a', true)]),
+        result('b', &[('a', false), ('b', true)]),
+    ] {
+        evidence.results = vec![good];
+        assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    }
+    for bad in [
+        result('a', &[]),
+        result('a', &[('a', false)]),
+        result('a', &[('b', true)]),
+    ] {
+        evidence.results = vec![bad];
+        let finding = only(code::NO_RECEIPT, &evidence);
+        assert_eq!("timmy verify me/project#12", finding.fix);
+    }
+    evidence.results[0] = result('a', &[('a', false)]);
+    evidence.results[0].is_draft = true;
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+}
+
+fn tried(ago_hours: u64, succeeded: u32, of: u32) -> Vec<Tried> {
+    let one = |number| Tried {
+        at: ago(ago_hours * 3_600),
+        succeeded: number < succeeded,
+    };
+    (0..of).map(one).collect()
+}
+
+#[test]
+fn success_collapses_only_when_chance_is_no_explanation() {
+    let mut evidence = evidence();
+    let cases = [
+        ((0, 8), (40, 50), true),
+        ((2, 12), (45, 50), true),
+        // Too few to say anything.
+        ((0, 4), (50, 50), false),
+        ((0, 8), (9, 9), false),
+        // Unlikely, but not a collapse.
+        ((60, 100), (98, 100), false),
+        // A bad day, as they come.
+        ((3, 8), (40, 50), false),
+        // It was never better.
+        ((0, 30), (1, 50), false),
+    ];
+    for ((good, all), (good_before, all_before), collapsed) in cases {
+        evidence.tried = tried(3, good, all);
+        evidence.tried.extend(tried(50, good_before, all_before));
+        let expected: &[Code] = if collapsed {
+            &[code::SUCCESS_COLLAPSED]
+        } else {
+            &[]
+        };
+        assert_eq!(
+            expected,
+            codes(&evidence),
+            "{good}/{all} {good_before}/{all_before}"
+        );
+    }
+    evidence.tried = tried(3, 0, 8);
+    evidence.tried.extend(tried(50, 40, 50));
+    let finding = only(code::SUCCESS_COLLAPSED, &evidence);
+    insta::assert_snapshot!(finding.evidence.join("\n"), @r"
+    in the last 1 d 0 h: 0 of 8 runs succeeded (0 %)
+    in the 7 d 0 h before: 40 of 50 runs succeeded (80 %)
+    by chance alone that comes with probability 2.3e-5 (Fisher's exact test)
+    runs that failed by a platform's fault are not counted
+    ");
+}
+
+#[test]
+fn a_forge_that_is_away_is_one_finding_and_not_several() {
+    let mut evidence = evidence();
+    evidence.forge = ForgeSeen::Fails {
+        place: "http://forge".to_owned(),
+        what: "no answer within 3 s".to_owned(),
+    };
+    evidence.claims.clear();
+    evidence.runs.clear();
+    evidence.night.last_run = Some(ago(9_000));
+    let finding = only(code::FORGE_FAILS, &evidence);
+    assert_eq!("night:http://forge", finding.subject);
+    let stuck = AlertKey {
+        code: code::STUCK_CLAIM,
+        subject: "me/project#8".to_owned(),
+    };
+    assert!(!judge(&evidence, &HealthSettings::default(), now()).sees(&stuck));
+}
+
+fn provider(failures: &[u64]) -> ProviderSeen {
+    let failure = |seconds: &u64| FailureSeen {
+        at: ago(*seconds),
+        code: Code::new(602),
+        what: "the server is overloaded".to_owned(),
+    };
+    ProviderSeen {
+        name: "local".to_owned(),
+        failures: failures.iter().map(failure).collect(),
+        answered: Some(ago(9_000)),
+    }
+}
+
+#[test]
+fn a_provider_fails_after_three_calls_and_for_an_hour() {
+    let mut evidence = evidence();
+    for (failures, fails) in [
+        (vec![10, 20], false),
+        (vec![10, 20, 30], true),
+        (vec![3_600, 3_700, 9_000], true),
+        (vec![3_601, 3_700, 3_800], false),
+        (vec![], false),
+    ] {
+        evidence.providers = vec![provider(&failures)];
+        let expected: &[Code] = if fails { &[code::PROVIDER_FAILS] } else { &[] };
+        assert_eq!(expected, codes(&evidence), "{failures:?}");
+    }
+    evidence.providers = vec![provider(&[10, 20, 30])];
+    assert_eq!(Severity::Warning, found(&evidence)[0].severity);
+    evidence.night.pauses = vec![PauseSeen {
+        scope: "models".to_owned(),
+        at: ago(9),
+        what: "TIMMY-0619 no provider can answer".to_owned(),
+    }];
+    assert_eq!(
+        Severity::Critical,
+        only(code::PROVIDER_FAILS, &evidence).severity
+    );
+}
+
+/// Free bytes every five minutes until now, which lose so much an hour.
+fn falling(samples: u64, gibibytes_an_hour: f64) -> Vec<(Timestamp, f64)> {
+    let free = |place: u64| {
+        let minutes = 5.0 * f64::from(u32::try_from(samples - place).unwrap());
+        (40.0 + gibibytes_an_hour * minutes / 60.0) * f64::from(1 << 30)
+    };
+    (0..samples)
+        .map(|place| (ago((samples - place) * 300), free(place)))
+        .collect()
+}
+
+#[test]
+fn a_disk_is_full_or_will_be() {
+    let mut evidence = evidence();
+    evidence.disks = vec![disk(2 * GIBIBYTE - 1, Vec::new())];
+    let finding = only(code::DISK, &evidence);
+    assert_eq!(
+        ("night:/", Severity::Critical),
+        (finding.subject.as_str(), finding.severity)
+    );
+    evidence.disks = vec![disk(40 * GIBIBYTE, falling(100, 2.0))];
+    let finding = only(code::DISK, &evidence);
+    assert_eq!(Severity::Warning, finding.severity);
+    insta::assert_snapshot!(finding.evidence.join("\n"), @r"
+    40.0 GiB of 100.0 GiB are free
+    it loses 2048.0 MiB an hour: the median of all slopes between 100 samples since 2026-11-20 03:40:00 UTC
+    2.0 GiB are to stay free, which is reached 2026-11-21 07:00:00 UTC
+    ");
+    for slow in [
+        falling(100, 1.5),
+        falling(11, 20.0),
+        falling(100, -2.0),
+        falling(20, 20.0),
+    ] {
+        evidence.disks = vec![disk(40 * GIBIBYTE, slow)];
+        assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    }
+    // Nothing of timmy's is there.
+    evidence.disks[0] = disk(GIBIBYTE + 1, Vec::new());
+    evidence.disks[0].holds_root = false;
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    evidence.disks[0].free = GIBIBYTE / 2;
+    only(code::DISK, &evidence);
+}
+
+fn timer(due: Option<u64>, last: Option<u64>) -> Timer {
+    Timer {
+        source: TimerSource::Cron,
+        name: "backup".to_owned(),
+        schedule: Some("0 3 * * *".to_owned()),
+        due: due.map(ago),
+        last: last.map(ago),
+        next: None,
+    }
+}
+
+#[test]
+fn a_timer_is_late_when_that_can_be_known() {
+    let mut evidence = evidence();
+    let fine = [
+        timer(Some(300), Some(90_000)),
+        timer(Some(400), Some(399)),
+        timer(Some(9_000), None),
+        timer(None, Some(9_000)),
+    ];
+    evidence.timers = Ok(fine.to_vec());
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    evidence.timers = Ok(vec![timer(Some(301), Some(90_000))]);
+    assert_eq!(
+        "night:cron:backup",
+        only(code::LATE_TIMER, &evidence).subject
+    );
+}
+
+#[test]
+fn a_drift_says_whether_it_can_be_put_back() {
+    let mut evidence = evidence();
+    let drift = |fixable| Drift {
+        subject: "hermes:default".to_owned(),
+        expected: "qwen3".to_owned(),
+        found: Some("llama4".to_owned()),
+        evidence: "config.yaml".to_owned(),
+        fixable,
+    };
+    evidence.drifts = Ok(vec![drift(Ok(()))]);
+    assert_eq!(
+        "timmy watchdog --fix",
+        only(code::MODEL_DRIFT, &evidence).fix
+    );
+    evidence.drifts = Ok(vec![drift(Err("a person is there".to_owned()))]);
+    assert_eq!("timmy watchdog", only(code::MODEL_DRIFT, &evidence).fix);
+}
+
+fn login(state: LoginState, key_expires: Option<Timestamp>) -> Login {
+    Login {
+        name: "nous".to_owned(),
+        place: "/home/me/.hermes/auth.json".to_owned(),
+        state,
+        key_expires,
+        login_ends: None,
+    }
+}
+
+#[test]
+fn a_login_is_a_finding_when_a_person_or_the_refresher_has_to_act() {
+    let mut evidence = evidence();
+    let in_an_hour = now().checked_add(Duration::from_secs(3_600)).ok();
+    let within = |hours: u64| LoginState::Ending {
+        within: Duration::from_secs(hours * 3_600),
+    };
+    let dead = LoginState::Dead {
+        reason: "invalid_grant".to_owned(),
+    };
+    let cases = [
+        (login(LoginState::Good, in_an_hour), None),
+        (login(LoginState::Stale, in_an_hour), None),
+        (
+            login(LoginState::Stale, Some(ago(1))),
+            Some(Severity::Warning),
+        ),
+        (login(within(48), None), Some(Severity::Notice)),
+        (login(within(24), None), Some(Severity::Warning)),
+        (login(dead, None), Some(Severity::Critical)),
+    ];
+    for (login, severity) in cases {
+        evidence.logins = Ok(vec![login.clone()]);
+        let found = found(&evidence);
+        let told: Vec<Severity> = found.iter().map(|finding| finding.severity).collect();
+        assert_eq!(severity.into_iter().collect::<Vec<_>>(), told, "{login:?}");
+    }
+}
+
+#[test]
+fn a_collector_that_stops_is_missed_while_a_loop_is_on() {
+    let mut evidence = evidence();
+    let wrote = |seconds| {
+        let every = Duration::from_secs(60);
+        let wrote = ago(seconds);
+        Some(CollectorSeen { wrote, every })
+    };
+    evidence.collector = wrote(180);
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    evidence.collector = wrote(181);
+    only(code::NO_TELEMETRY, &evidence);
+    evidence.night.on_since = Some(ago(100));
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+    evidence.night.on_since = None;
+    assert_eq!(Vec::<Code>::new(), codes(&evidence));
+}
+
+#[test]
+fn the_most_pressing_comes_first() {
+    let mut evidence = evidence();
+    evidence.disks = vec![disk(1, Vec::new())];
+    evidence.timers = Ok(vec![timer(Some(3_000), Some(90_000))]);
+    evidence.logins = Ok(vec![login(
+        LoginState::Ending {
+            within: TTL * 1_000,
+        },
+        None,
+    )]);
+    evidence.providers = vec![provider(&[10, 20, 30])];
+    let expected = [
+        code::DISK,
+        code::PROVIDER_FAILS,
+        code::LATE_TIMER,
+        code::LOGIN,
+    ];
+    assert_eq!(expected.as_slice(), codes(&evidence));
+}
