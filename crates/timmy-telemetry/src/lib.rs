@@ -8,6 +8,7 @@
 //! - [`finding`] is what health, watchdog and logins have to say;
 //! - [`health`] concludes findings from evidence, and [`alert`] makes news of them;
 //! - [`watchdog`] compares models with what is expected of them, and puts them back;
+//! - [`export`] tells other programs: Prometheus, and OpenTelemetry collectors;
 //! - [`auth`] keeps the tokens of logins alive.
 //!
 //! [`report`] is written from the event log and the forge's own state, not from what an agent said.
@@ -33,12 +34,14 @@ pub mod collect;
 pub mod compare;
 pub mod energy;
 pub mod error;
+pub mod export;
 pub mod files;
 pub mod finding;
 pub mod health;
 pub mod merged;
 pub mod probe;
 mod readings;
+mod replace;
 pub mod report;
 pub mod rows;
 pub mod run_lock;

@@ -5,6 +5,7 @@ mod health;
 mod night;
 mod report;
 mod telemetry;
+mod upkeep;
 mod views;
 mod workspace;
 
@@ -27,7 +28,10 @@ pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
 pub(crate) use report::ReportArguments;
 pub(crate) use report::ReportFormat;
+pub(crate) use telemetry::AnalyzeArguments;
 pub(crate) use telemetry::TelemetryCommand;
+pub(crate) use upkeep::AuthCommand;
+pub(crate) use upkeep::WatchdogArguments;
 pub(crate) use views::LoopPanes;
 pub(crate) use views::PanesArguments;
 pub(crate) use views::UnitsArguments;
@@ -178,6 +182,13 @@ pub(crate) enum Command {
     Panes(PanesArguments),
     /// Print systemd units that start the night, with the paths of this installation.
     Units(UnitsArguments),
+    /// Compare the models that are configured and run with those that are expected.
+    Watchdog(WatchdogArguments),
+    /// Logins whose tokens expire: how they stand, and exchanging tokens in time.
+    Auth {
+        #[command(subcommand)]
+        command: AuthCommand,
+    },
     /// Print a completion script.
     Completions {
         /// For which shell.

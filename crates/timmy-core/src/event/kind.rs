@@ -429,6 +429,9 @@ pub enum EventKind {
     ResumeAsked,
     /// A model that had drifted from what is expected was put back.
     ModelRestored {
+        /// On which machine.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        host: String,
         /// What was drifting, as `timmy watchdog` names it.
         subject: String,
         /// What was found.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::io::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use timmy_core::RepoName;
 use timmy_core::RunId;
 
+use super::replace;
 use crate::error::TelemetryError;
 
 const FILE: &str = "last_state.json";
@@ -128,17 +128,7 @@ fn begin_anew(directory: &Path) -> Result<LastState, TelemetryError> {
 pub(super) fn write(directory: &Path, state: &LastState) -> Result<(), TelemetryError> {
     let path = directory.join(FILE);
     let fail = TelemetryError::files("keep its last state", &path);
-    let write = || -> io::Result<()> {
-        let mut draft = tempfile::Builder::new()
-            .prefix(".last_state-")
-            .tempfile_in(directory)?;
-        serde_json::to_writer(&mut draft, state)?;
-        draft.write_all(b"\n")?;
-        draft.as_file().sync_all()?;
-        draft.persist(&path).map_err(|error| error.error)?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(fail)
+    replace(&path, state).map_err(fail)
 }
 
 /// Keys of two parts, as JSON has none.

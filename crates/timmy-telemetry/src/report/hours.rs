@@ -59,6 +59,8 @@ impl Pauses {
     pub(super) fn apply(&mut self, event: &Event) {
         let at = event.at;
         match &event.kind {
+            // A loop noticed what the person asked for.
+            EventKind::DispatchPaused { scope, .. } if scope == FLEET => {}
             EventKind::DispatchPaused { scope, problem } => {
                 let since = self.open.get(scope).map_or(at, |pause| pause.since);
                 let pause = Pause {

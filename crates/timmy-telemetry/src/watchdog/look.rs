@@ -102,11 +102,7 @@ pub async fn examine(settings: &WatchdogSettings, around: &Surroundings<'_>) -> 
     let view = View::take(settings, around).await;
     let mut seen = Vec::new();
     for expectation in &settings.expect {
-        seen.push(Seen {
-            subject: expectation.subject(),
-            expected: view.expected(expectation),
-            standing: view.standing(expectation).await,
-        });
+        seen.push(view.seen(expectation).await);
     }
     seen
 }
@@ -149,6 +145,15 @@ impl<'a> View<'a> {
             view.own_terminals.extend(terminal);
         }
         view
+    }
+
+    /// What is there, for one expectation.
+    pub(super) async fn seen(&self, expectation: &Expectation) -> Seen {
+        Seen {
+            subject: expectation.subject(),
+            expected: self.expected(expectation),
+            standing: self.standing(expectation).await,
+        }
     }
 
     /// What is expected, in words.

@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod auth;
 mod board;
 mod budget;
 mod config;
@@ -8,6 +9,7 @@ mod demo;
 mod doctor;
 mod events;
 mod explain;
+mod export;
 mod forge;
 mod health;
 mod init;
@@ -25,6 +27,7 @@ mod telling;
 mod top;
 mod units;
 mod watch;
+mod watchdog;
 mod work;
 mod workflow;
 mod workspace;
@@ -91,6 +94,8 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Stop(arguments) => control::stop(&host, arguments).await,
         Command::Panes(arguments) => panes::run(&host, arguments).await,
         Command::Units(arguments) => units::run(&host, arguments),
+        Command::Watchdog(arguments) => watchdog::run(&host, arguments).await,
+        Command::Auth { command } => auth::run(&host, command).await,
         Command::Init(_) | Command::Workflow { .. } | Command::Completions { .. } => {
             Ok(ExitStatus::Success)
         }

@@ -29,6 +29,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use super::Ended;
+use super::export::Exports;
 use super::panes;
 use super::telemetry::Ticker;
 use crate::cli::LoopArguments;
@@ -93,6 +94,7 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
         Some((tmux, number)) => Some(panes_of(host, arguments, &tmux, number).await?),
     };
     let ticker = Ticker::of(host, &store, &connection);
+    let exports = Exports::begin(host, &store).await?;
     let ended = tokio::select! {
         reason = shell.run() => reason,
         problem = signals(&handle) => Err(problem),
@@ -103,7 +105,9 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
         }
         problem = watch.settings(&handle) => Err(problem),
         never = tick(ticker.as_ref()) => match never {},
+        never = exports.run() => match never {},
     };
+    exports.finish().await;
     if let Some(session) = panes.filter(|_| !arguments.panes.keep_panes) {
         session.close().await;
     }

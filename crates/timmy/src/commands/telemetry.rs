@@ -1,5 +1,6 @@
 //! `timmy telemetry`: what is sampled, and how everything stands.
 
+mod analyze;
 mod ticker;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use timmy_telemetry::snapshot::Retention;
 use timmy_telemetry::snapshot::Snapshot;
 
 use super::Ended;
+use super::export;
 use super::told;
 use crate::cli::TelemetryCommand;
 use crate::connection::Connection;
@@ -45,6 +47,9 @@ pub(super) async fn run(host: &Host, command: &TelemetryCommand) -> Ended {
         TelemetryCommand::Collect => Box::pin(collect(host)).await,
         TelemetryCommand::Show => show(host),
         TelemetryCommand::Snapshot => take_snapshot(host).await,
+        TelemetryCommand::Analyze(arguments) => analyze::run(host, arguments),
+        TelemetryCommand::Export => export::once(host).await,
+        TelemetryCommand::Serve { listen } => export::serve(host, *listen).await,
     }
 }
 

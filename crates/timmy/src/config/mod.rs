@@ -28,6 +28,7 @@ use timmy_sandbox::Settings as IsolationSettings;
 use timmy_store::SpendLimits;
 use timmy_telemetry::alert::AlertSettings;
 use timmy_telemetry::auth::AuthSettings;
+use timmy_telemetry::export::ExportSettings;
 use timmy_telemetry::health::HealthSettings;
 use timmy_telemetry::report::ReportSettings;
 use timmy_telemetry::settings::TelemetrySettings;
@@ -84,6 +85,8 @@ pub(crate) struct Config {
     pub(crate) telemetry: TelemetrySettings,
     /// Where morning reports go.
     pub(crate) report: ReportSettings,
+    /// Figures and traces for other programs.
+    pub(crate) export: ExportSettings,
     /// Decisions about single repositories.
     pub(crate) repository: BTreeMap<RepoName, RepositorySettings>,
 }

@@ -1,0 +1,200 @@
+//! Putting a new file in the place of an old one: whole, or not at all.
+
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rustix::fs::Gid;
+use rustix::fs::Uid;
+use tempfile::NamedTempFile;
+
+/// Copies that one file may have of the same second.
+const MOST_COPIES: u32 = 99;
+
+/// Who may do what with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rights {
+    /// The bits of its mode.
+    pub(crate) mode: u32,
+    owner: u32,
+    group: u32,
+}
+
+impl Rights {
+    /// Those of a file that is there.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let data = std::fs::metadata(path)?;
+        Ok(Self {
+            mode: data.mode() & 0o7777,
+            owner: data.uid(),
+            group: data.gid(),
+        })
+    }
+
+    /// Those of a file that only this user reads.
+    pub(crate) fn private() -> Self {
+        Self {
+            mode: 0o600,
+            owner: rustix::process::geteuid().as_raw(),
+            group: rustix::process::getegid().as_raw(),
+        }
+    }
+
+    /// The same for nobody but the owner.
+    pub(crate) fn tightened(self) -> Self {
+        Self {
+            mode: 0o600,
+            ..self
+        }
+    }
+
+    fn give(self, file: &File) -> io::Result<()> {
+        let data = file.metadata()?;
+        if (data.uid(), data.gid()) != (self.owner, self.group) {
+            let (owner, group) = (Uid::from_raw(self.owner), Gid::from_raw(self.group));
+            rustix::fs::fchown(file, Some(owner), Some(group))?;
+        }
+        file.set_permissions(std::fs::Permissions::from_mode(self.mode))
+    }
+}
+
+/// A file that waits beside the one it is to replace. It is there before anything that cannot be taken
+/// back is done, so that a full disk or a wrong owner is found out in time.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    file: NamedTempFile,
+    place: PathBuf,
+    rights: Rights,
+}
+
+impl Replacement {
+    /// Makes it, with this content for now.
+    pub(crate) fn prepare(place: &Path, rights: Rights, bytes: &[u8]) -> io::Result<Self> {
+        let directory = place.parent().unwrap_or(Path::new("."));
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let file = tempfile::Builder::new()
+            .prefix(&format!("{name}.tmp."))
+            .tempfile_in(directory)?;
+        let mut replacement = Self {
+            file,
+            place: place.to_owned(),
+            rights,
+        };
+        replacement.fill(bytes)?;
+        Ok(replacement)
+    }
+
+    /// Puts a content in the place of the one it has.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) -> io::Result<()> {
+        use std::io::Seek;
+        let file = self.file.as_file_mut();
+        file.rewind()?;
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_all()
+    }
+
+    /// Puts it in the place of the old one.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        self.rights.give(self.file.as_file())?;
+        self.file.as_file().sync_all()?;
+        let directory = self.place.parent().unwrap_or(Path::new("."));
+        let directory = File::open(directory)?;
+        self.file
+            .persist(&self.place)
+            .map_err(|error| error.error)?;
+        directory.sync_all()
+    }
+}
+
+/// Puts a content in the place of a file.
+pub(crate) fn replace(place: &Path, rights: Rights, bytes: &[u8]) -> io::Result<()> {
+    Replacement::prepare(place, rights, bytes)?.commit()
+}
+
+/// Keeps a copy of a file beside it, with the time in its name. No copy is ever overwritten.
+pub(crate) fn keep_copy(
+    place: &Path,
+    rights: Rights,
+    bytes: &[u8],
+    now: Timestamp,
+) -> io::Result<PathBuf> {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let stamp = now.strftime("%Y%m%dT%H%M%SZ");
+    for number in 1..=MOST_COPIES {
+        let more = match number {
+            1 => String::new(),
+            number => format!("-{number}"),
+        };
+        let copy = place.with_file_name(format!("{name}.timmy-{stamp}{more}"));
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = match options.write(true).create_new(true).mode(0o600).open(&copy) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(error),
+        };
+        file.write_all(bytes)?;
+        rights.give(&file)?;
+        file.sync_all()?;
+        return Ok(copy);
+    }
+    Err(io::Error::other("there are too many copies of this second"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_rights() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("a.yaml");
+        std::fs::write(&place, "old").unwrap();
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let rights = Rights::of(&place).unwrap();
+        let mut replacement = Replacement::prepare(&place, rights, b"something longer").unwrap();
+        assert_eq!("old", std::fs::read_to_string(&place).unwrap());
+        replacement.fill(b"new").unwrap();
+        replacement.commit().unwrap();
+        assert_eq!("new", std::fs::read_to_string(&place).unwrap());
+        assert_eq!(rights, Rights::of(&place).unwrap());
+        drop(Replacement::prepare(&place, rights.tightened(), b"never").unwrap());
+        assert_eq!(1, std::fs::read_dir(directory.path()).unwrap().count());
+    }
+
+    #[test]
+    fn copies_are_never_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("a");
+        let names: Vec<String> = ["one", "two", "three"]
+            .iter()
+            .map(|content| {
+                let copy = keep_copy(
+                    &place,
+                    Rights::private(),
+                    content.as_bytes(),
+                    Timestamp::UNIX_EPOCH,
+                );
+                let copy = copy.unwrap();
+                assert_eq!(*content, std::fs::read_to_string(&copy).unwrap());
+                assert_eq!(0o600, Rights::of(&copy).unwrap().mode);
+                copy.file_name().unwrap().to_string_lossy().into_owned()
+            })
+            .collect();
+        let stamp = "a.timmy-19700101T000000Z";
+        assert_eq!(
+            vec![stamp.to_owned(), format!("{stamp}-2"), format!("{stamp}-3")],
+            names
+        );
+        assert_eq!(
+            "one",
+            std::fs::read_to_string(directory.path().join(stamp)).unwrap()
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! Putting models back.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use rustix::fs::FlockOperation;
+use serde::Serialize;
+use timmy_core::Clock;
+use timmy_core::Coded;
+use timmy_core::EventKind;
+use timmy_core::Problem;
+use timmy_core::text;
+use timmy_store::EventLog;
+
+use super::Expectation;
+use super::Plan;
+use super::Seen;
+use super::Standing;
+use super::Step;
+use super::Surroundings;
+use super::WatchdogError;
+use super::WatchdogSettings;
+use super::look::View;
+use super::pane;
+use super::plan;
+use super::plan::Edit;
+use super::server;
+use crate::finding::Drift;
+use crate::replace;
+
+/// The time between two repairs of one subject.
+const EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// Repairs that are looked at for that, the newest ones.
+const LOOKED_AT: u32 = 1_000;
+/// How often and how long a pane is looked at until the program in it shows its model.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 100;
+
+/// Puts models back, one `timmy watchdog --fix` at a time.
+pub struct Restorer<'a> {
+    settings: &'a WatchdogSettings,
+    around: Surroundings<'a>,
+    log: EventLog,
+    clock: Arc<dyn Clock>,
+    host: String,
+    // Held as long as it lives.
+    _lock: File,
+}
+
+/// A model that was put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// What drifted.
+    pub subject: String,
+    /// What was there.
+    pub from: String,
+    /// What is there now.
+    pub to: String,
+    /// The copy of the file as it was, where a file was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+}
+
+impl<'a> Restorer<'a> {
+    /// Begins, unless another one is at work. `directory` is where telemetry keeps its files.
+    ///
+    /// # Errors
+    /// [`WatchdogError::Busy`] and [`WatchdogError::Unwritable`].
+    pub fn begin(
+        settings: &'a WatchdogSettings,
+        around: Surroundings<'a>,
+        directory: &Path,
+        log: EventLog,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, WatchdogError> {
+        let path = directory.join("watchdog.lock");
+        let unwritable = |error: std::io::Error| WatchdogError::Unwritable {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let mut options = File::options();
+        let lock = options.append(true).create(true).open(&path);
+        let lock = lock.map_err(unwritable)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(WatchdogError::Busy(path)),
+            Err(error) => return Err(unwritable(error.into())),
+        }
+        Ok(Self {
+            settings,
+            around,
+            log,
+            clock,
+            host: host_name(),
+            _lock: lock,
+        })
+    }
+
+    /// Looks, and says what would be done about each drift. Nothing is changed.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn plan(&self) -> Result<(Vec<Seen>, Vec<Plan>), WatchdogError> {
+        let restored = self.restored().await?;
+        let view = View::take(self.settings, &self.around).await;
+        let (mut seen, mut plans) = (Vec::new(), Vec::new());
+        for expectation in &self.settings.expect {
+            let found = view.seen(expectation).await;
+            if let Some(drift) = found.drift() {
+                let step = self.step(&view, expectation, drift, &restored);
+                plans.push(Plan::new(drift, step));
+            }
+            seen.push(found);
+        }
+        Ok((seen, plans))
+    }
+
+    fn step(
+        &self,
+        view: &View<'_>,
+        expectation: &Expectation,
+        drift: &Drift,
+        restored: &BTreeMap<String, Timestamp>,
+    ) -> Result<Step, WatchdogError> {
+        let step = plan::step(view, expectation, drift)?;
+        if let Some(last) = restored.get(&drift.subject)
+            && self.clock.now().duration_since(*last) < EVERY
+        {
+            return Err(WatchdogError::TooSoon {
+                subject: drift.subject.clone(),
+                last: *last,
+                again: last.saturating_add(EVERY).unwrap_or(Timestamp::MAX),
+            });
+        }
+        Ok(step)
+    }
+
+    /// When each subject of this machine was last put back.
+    async fn restored(&self) -> Result<BTreeMap<String, Timestamp>, WatchdogError> {
+        let events = self
+            .log
+            .newest_of_types(&["model_restored"], LOOKED_AT)
+            .await?;
+        let mut restored = BTreeMap::new();
+        for event in events {
+            if let EventKind::ModelRestored { subject, host, .. } = event.kind
+                && host == self.host
+            {
+                restored.insert(subject, event.at);
+            }
+        }
+        Ok(restored)
+    }
+
+    /// Does what a plan says, and looks whether it helped. Configurations come before programs, which
+    /// may read them.
+    pub async fn restore(&self, plans: &[Plan]) -> Vec<Result<Restored, Problem>> {
+        let mut steps: Vec<(&Drift, &Step)> = Vec::new();
+        for plan in plans {
+            if let Ok(step) = &plan.step {
+                steps.push((&plan.drift, step));
+            }
+        }
+        steps.sort_by_key(|(_, step)| match step {
+            Step::Edit(_) => 0,
+            Step::Load { .. } => 1,
+            Step::Respawn { .. } => 2,
+        });
+        let mut done = Vec::new();
+        for (drift, step) in steps {
+            let restored = self.one(drift, step).await;
+            done.push(restored.map_err(|error| error.problem()));
+        }
+        done
+    }
+
+    async fn one(&self, planned: &Drift, step: &Step) -> Result<Restored, WatchdogError> {
+        let subject = &planned.subject;
+        let mut expected = self.settings.expect.iter();
+        let expectation = expected.find(|expectation| expectation.subject() == *subject);
+        let Some(expectation) = expectation else {
+            return Err(self.not_touched(subject, "it is not expected any more"));
+        };
+        // Somebody may have come, or mended it, since the plan was made.
+        let view = View::take(self.settings, &self.around).await;
+        let seen = view.seen(expectation).await;
+        let Some(drift) = seen.drift() else {
+            return Err(self.not_touched(subject, "it does not drift any more"));
+        };
+        let now = plan::step(&view, expectation, drift)?;
+        if now != *step {
+            return Err(self.not_touched(subject, "it is not as it was when the plan was made"));
+        }
+        let refused = |reason: String| WatchdogError::Refused {
+            subject: subject.clone(),
+            reason,
+        };
+        let backup = match step {
+            Step::Edit(edit) => Some(self.edit(edit)?),
+            Step::Load {
+                address,
+                model,
+                keep_alive,
+            } => {
+                let loaded = server::load(address, model, keep_alive.as_deref()).await;
+                loaded.map_err(refused)?;
+                None
+            }
+            Step::Respawn {
+                socket,
+                pane,
+                command,
+            } => {
+                let respawned = pane::respawn(socket.as_deref(), pane, command).await;
+                respawned.map_err(refused)?;
+                None
+            }
+        };
+        let there = self.there_now(expectation, step).await;
+        let restored = Restored {
+            subject: subject.clone(),
+            from: drift.found.clone().unwrap_or_else(|| "nothing".to_owned()),
+            to: there.clone().unwrap_or_else(|| drift.expected.clone()),
+            backup,
+        };
+        // What did not help is noted too: it must not be done again and again.
+        self.note(&restored).await?;
+        match there {
+            None => Ok(restored),
+            Some(found) => Err(WatchdogError::StillDrifting {
+                subject: restored.subject,
+                found,
+            }),
+        }
+    }
+
+    fn not_touched(&self, subject: &str, reason: &str) -> WatchdogError {
+        WatchdogError::NotTouched {
+            subject: subject.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// Replaces a file and gives the path of the copy that was kept.
+    fn edit(&self, edit: &Edit) -> Result<String, WatchdogError> {
+        let not_replaced = |error: std::io::Error| WatchdogError::NotReplaced {
+            path: edit.path.clone(),
+            reason: error.to_string(),
+        };
+        let (path, rights) = (&edit.path, edit.rights);
+        let replacement = replace::Replacement::prepare(path, rights, edit.after.as_bytes());
+        let replacement = replacement.map_err(not_replaced)?;
+        let copy = replace::keep_copy(path, rights, &edit.before, self.clock.now());
+        let copy = copy.map_err(not_replaced)?;
+        if std::fs::read(path).map_err(not_replaced)? != edit.before {
+            return Err(WatchdogError::Changed(path.clone()));
+        }
+        replacement.commit().map_err(not_replaced)?;
+        Ok(copy.display().to_string())
+    }
+
+    /// Looks again: none when everything is as expected, else what is there. A program in a pane needs a
+    /// moment until it shows.
+    async fn there_now(&self, expectation: &Expectation, step: &Step) -> Option<String> {
+        let looks = match step {
+            Step::Respawn { .. } => LOOKS,
+            Step::Edit(_) | Step::Load { .. } => 1,
+        };
+        let mut found = String::new();
+        for look in 0..looks {
+            if look > 0 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            let view = View::take(self.settings, &self.around).await;
+            match view.standing(expectation).await {
+                Standing::AsExpected { .. } => return None,
+                Standing::Drifting(drift) => {
+                    found = drift.found.unwrap_or(drift.evidence);
+                }
+                Standing::NotPresent { reason } | Standing::NotAsked { reason } => found = reason,
+            }
+        }
+        Some(found)
+    }
+
+    async fn note(&self, restored: &Restored) -> Result<(), WatchdogError> {
+        let kind = EventKind::ModelRestored {
+            subject: restored.subject.clone(),
+            from: restored.from.clone(),
+            to: restored.to.clone(),
+            backup: restored.backup.clone(),
+            host: self.host.clone(),
+        };
+        self.log.try_append(None, kind).await?;
+        Ok(())
+    }
+}
+
+/// What this machine is called.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    text::clean_line(&name.unwrap_or_default())
+}
