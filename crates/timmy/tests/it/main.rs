@@ -27,6 +27,7 @@ mod night;
 mod outage;
 mod pages;
 mod partition;
+mod planted;
 mod postgres;
 mod private_root;
 mod providers;

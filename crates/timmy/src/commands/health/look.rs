@@ -47,17 +47,17 @@ const PAST_IS_GOOD_FOR: Duration = Duration::from_secs(600);
 const CLAIMS_ARE_GOOD_FOR: Duration = Duration::from_secs(240);
 
 /// What one look found, and what it looked at.
-pub(crate) struct Looked {
+pub(super) struct Looked {
     /// The findings.
-    pub(crate) verdict: Verdict,
+    pub(super) verdict: Verdict,
     /// When.
-    pub(crate) at: Timestamp,
+    pub(super) at: Timestamp,
     /// What was looked at, in a few words each.
-    pub(crate) at_what: Vec<String>,
+    pub(super) at_what: Vec<String>,
 }
 
 /// Looks at the fleet, again and again.
-pub(crate) struct Looker<'a> {
+pub(super) struct Looker<'a> {
     host: &'a Host,
     store: &'a Store,
     connection: Option<&'a Connection>,
@@ -69,7 +69,7 @@ pub(crate) struct Looker<'a> {
 
 impl<'a> Looker<'a> {
     /// Connects to the forge by itself at every look.
-    pub(crate) fn new(host: &'a Host, store: &'a Store) -> Self {
+    pub(super) fn new(host: &'a Host, store: &'a Store) -> Self {
         Self {
             host,
             store,
@@ -80,7 +80,7 @@ impl<'a> Looker<'a> {
     }
 
     /// Uses a connection that is there, as a loop has one.
-    pub(crate) fn through(mut self, connection: &'a Connection) -> Self {
+    pub(super) fn through(mut self, connection: &'a Connection) -> Self {
         self.connection = Some(connection);
         self
     }
@@ -89,7 +89,7 @@ impl<'a> Looker<'a> {
     ///
     /// # Errors
     /// When the log cannot be read. Everything else that cannot be looked at is said.
-    pub(crate) async fn look(&mut self) -> Result<Looked, Problem> {
+    pub(super) async fn look(&mut self) -> Result<Looked, Problem> {
         let now = self.host.clock.now();
         let config = &self.host.loaded.config;
         let settings = &config.health;
