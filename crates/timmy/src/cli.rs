@@ -20,10 +20,10 @@ use timmy_core::RepoName;
 use timmy_sandbox::Unsandboxed;
 use url::Url;
 
-pub(crate) use health::HealthArguments;
 pub(crate) use control::PauseArguments;
 pub(crate) use control::StopArguments;
 pub(crate) use control::TopArguments;
+pub(crate) use health::HealthArguments;
 pub(crate) use night::LoopArguments;
 pub(crate) use night::SimulateArguments;
 pub(crate) use report::ReportArguments;
