@@ -93,8 +93,8 @@ impl Planted {
         let due = (minute + 40) % 60;
         let crontab = format!("{due} * * * * root {JOB}\n");
         std::fs::write(self.beside("crontab"), crontab).unwrap();
+        // Nobody knows yet when it last fired, which is not the same as late.
         std::fs::write(self.beside("cron.log"), "").unwrap();
-        self.write_fired(Duration::from_secs(60));
         // No crontab of whoever runs the test, and no timers of this machine.
         std::fs::create_dir_all(self.beside("programs")).unwrap();
         for name in ["crontab", "systemctl"] {
@@ -151,7 +151,7 @@ impl Planted {
         std::fs::set_permissions(&path, private).unwrap();
     }
 
-    /// Cron's own note that the job was started so long ago, after whatever it noted before.
+    /// Cron's own note that the job was last started so long ago.
     fn write_fired(&self, ago: Duration) {
         let at = Timestamp::now().checked_sub(ago).unwrap();
         let at = at.strftime("%Y-%m-%dT%H:%M:%S+00:00");
