@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod alerts;
 mod bad_input;
 mod budget;
 mod caches;
