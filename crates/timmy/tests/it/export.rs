@@ -60,7 +60,7 @@ impl Collector {
 async fn worked() -> Home {
     let home = Home::with_project().await;
     let model = mender().await;
-    home.configure_small(&provider("openai", model.url()));
+    home.configure_small(&provider("openai", &model.base_url()));
     home.run(&["sprint"]).await.well();
     home
 }
@@ -173,7 +173,7 @@ async fn a_loop_sends_and_answers_beside_its_work() {
     let server = Server::start(collector.clone()).await.unwrap();
     let settings = format!(
         "{}[export]\nprometheus = \"127.0.0.1:0\"\notlp = \"{}\"\n",
-        provider("openai", model.url()),
+        provider("openai", &model.base_url()),
         server.url()
     );
     home.configure_small(&settings);
