@@ -6,12 +6,14 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod analyze;
 mod bad_input;
 mod budget;
 mod caches;
 mod control;
 mod demo;
 mod edges;
+mod export;
 mod home;
 mod hosts;
 mod hurdles;
