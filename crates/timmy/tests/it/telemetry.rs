@@ -67,7 +67,7 @@ impl Drop for Tmux {
     fn drop(&mut self) {
         let mut command = std::process::Command::new("tmux");
         command.arg("-S").arg(&self.socket).arg("kill-server");
-        drop(command.status());
+        drop(command.stderr(Stdio::null()).status());
     }
 }
 
@@ -424,7 +424,8 @@ async fn until(file: &Path, is: impl Fn(&Value) -> bool) {
             }
             let waited = tokio::task::spawn_blocking(move || {
                 let mut buffer = [MaybeUninit::uninit(); 4 << 10];
-                drop(inotify::Reader::new(&watch, &mut buffer).next().unwrap());
+                let mut changes = inotify::Reader::new(&watch, &mut buffer);
+                changes.next().map(|_| ()).unwrap();
             });
             waited.await.unwrap();
         }
