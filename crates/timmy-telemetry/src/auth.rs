@@ -40,3 +40,6 @@ pub use standing::LoginStanding;
 pub use standing::Surroundings;
 pub use standing::examine;
 pub use standing::look;
+
+#[cfg(test)]
+mod tests;

@@ -165,12 +165,14 @@ impl Facts {
         let obtained = provider.obtained_at.as_ref();
         let obtained = obtained.and_then(|at| document::text(record, at));
         let obtained = obtained.and_then(token::time);
+        // A key that was made for the token has a life of its own.
+        let is_token = provider.rule.is_none() || nous::key_of(record) == nous::Key::AccessToken;
         let key_expires = match provider.rule {
             Some(Rule::HermesNous) => nous::key_expires(record),
             None => claims.expires.or_else(|| expires(provider, record)),
         };
         let behind = match (claims.issued, obtained) {
-            (Some(issued), Some(obtained)) => issued.duration_since(obtained),
+            (Some(issued), Some(obtained)) if is_token => issued.duration_since(obtained),
             _ => SignedDuration::ZERO,
         };
         let behind = if behind > SKEW {
@@ -207,7 +209,7 @@ impl Facts {
             dead,
             key_expires,
             life: key_expires
-                .zip(obtained)
+                .zip(obtained.filter(|_| is_token))
                 .map(|(expires, obtained)| expires.duration_since(obtained) - behind),
             behind,
             has_refresh_token: refresh_token.is_some(),

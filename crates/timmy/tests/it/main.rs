@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod auth;
 mod bad_input;
 mod budget;
 mod caches;
@@ -38,6 +39,7 @@ mod telemetry;
 mod together;
 mod units;
 mod watch;
+mod watchdog;
 mod way;
 mod workflow;
 mod workspace;
