@@ -7,6 +7,7 @@
 )]
 
 mod analyze;
+mod auth;
 mod bad_input;
 mod budget;
 mod caches;
@@ -40,6 +41,7 @@ mod telemetry;
 mod together;
 mod units;
 mod watch;
+mod watchdog;
 mod way;
 mod workflow;
 mod workspace;
