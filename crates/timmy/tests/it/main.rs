@@ -35,6 +35,7 @@ mod readme;
 mod served;
 mod tap;
 mod together;
+mod top;
 mod units;
 mod watch;
 mod way;
