@@ -39,6 +39,7 @@ mod served;
 mod tap;
 mod telemetry;
 mod together;
+mod top;
 mod units;
 mod watch;
 mod watchdog;
