@@ -271,7 +271,7 @@ fn waited(gathered: &Gathered, since: Timestamp, until: Timestamp) -> Option<Str
     if let Some(pause) = held {
         return Some(match pause.asked {
             true => "a person had paused the fleet".to_owned(),
-            false => format!("{} was paused", pause.scope),
+            false => format!("paused: {}", pause.scope),
         });
     }
     let due = |(_, due): &&(IssueName, Timestamp)| since < *due && *due <= until;
