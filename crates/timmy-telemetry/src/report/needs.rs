@@ -107,7 +107,8 @@ fn of_pauses(gathered: &Gathered) -> Vec<Need> {
     let lasting = gathered.pauses.iter().filter(|pause| pause.until.is_none());
     let need = |pause: &super::hours::Pause| {
         if pause.asked {
-            let what = format!("a person paused the fleet: {}", pause.why);
+            let who = pause.by.as_deref().unwrap_or("a person");
+            let what = format!("{who} paused the fleet: {}", pause.why);
             return Need::new(
                 Pressure::Standstill,
                 "fleet",

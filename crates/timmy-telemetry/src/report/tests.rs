@@ -180,13 +180,19 @@ async fn a_platform_that_fails_is_one_thing_to_do() {
 async fn what_lasts_from_before_the_window_is_part_of_it() {
     let mut night = Night::new();
     let reason = "the house is moving".to_owned();
-    night.at(0, None, timmy_core::EventKind::PauseAsked { reason });
+    night.at(
+        0,
+        None,
+        timmy_core::EventKind::PauseAsked {
+            reason,
+            by: "ada@box".to_owned(),
+        },
+    );
     night.attempt(&ended(1, 1, 900, Outcome::NoChange));
     let written = night.write().await;
-    let newest = written.log.newest().await.unwrap();
     let last = written
         .log
-        .newest_of(&["run_started"], newest, 1)
+        .newest_of_types(&["run_started"], 1)
         .await
         .unwrap()[0]
         .at;
@@ -194,6 +200,8 @@ async fn what_lasts_from_before_the_window_is_part_of_it() {
     let report = written.report_of(window, &ForgeView::default()).await;
     assert_eq!(Pressure::Standstill, report.needs_a_person[0].pressure);
     assert_eq!("timmy resume", report.needs_a_person[0].todo);
+    let what = "ada@box paused the fleet: the house is moving";
+    assert_eq!(what, report.needs_a_person[0].what);
 }
 
 #[tokio::test]
@@ -406,7 +414,7 @@ proptest! {
         prop_assert_eq!(1, page.matches("<!--").count());
         prop_assert!(!page.contains(OVERRIDE));
         for address in page.split("href=\"").skip(1) {
-            prop_assert!(address.starts_with("https://forge.example.org/ada/tally/"));
+            prop_assert!(address.starts_with("https://forge.example.org/"));
         }
         prop_assert!(!page.contains("src=\""));
     }
