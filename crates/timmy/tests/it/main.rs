@@ -35,6 +35,7 @@ mod private_root;
 mod providers;
 mod queue;
 mod readme;
+mod report;
 mod served;
 mod tap;
 mod telemetry;
