@@ -13,6 +13,7 @@ use timmy_core::RunId;
 use crate::finding::Drift;
 use crate::finding::Login;
 use crate::finding::Timer;
+use crate::health::Unseen;
 use crate::run_lock::Lease;
 
 /// Something that was looked at, or why that was not possible. What is not configured, or not there,
@@ -45,11 +46,13 @@ pub struct Evidence {
     /// Disks.
     pub disks: Vec<DiskSeen>,
     /// Timers.
-    pub timers: Look<Vec<Timer>>,
+    pub timers: Vec<Timer>,
     /// Models that are not the expected ones.
-    pub drifts: Look<Vec<Drift>>,
+    pub drifts: Vec<Drift>,
     /// Logins.
-    pub logins: Look<Vec<Login>>,
+    pub logins: Vec<Login>,
+    /// Further things of this machine that could not be looked at.
+    pub unseen: Vec<Unseen>,
     /// The collector; none when nothing was ever collected here, or nobody is to collect.
     pub collector: Option<CollectorSeen>,
 }
@@ -70,9 +73,10 @@ impl Evidence {
             forge: ForgeSeen::NotConfigured,
             providers: Vec::new(),
             disks: Vec::new(),
-            timers: Ok(Vec::new()),
-            drifts: Ok(Vec::new()),
-            logins: Ok(Vec::new()),
+            timers: Vec::new(),
+            drifts: Vec::new(),
+            logins: Vec::new(),
+            unseen: Vec::new(),
             collector: None,
         }
     }
@@ -89,6 +93,8 @@ pub struct Limits {
     pub check: Duration,
     /// Bytes that stay free on the disk of the private root.
     pub keep_free: u64,
+    /// `telemetry.timers.late_after_s`.
+    pub timer_grace: Duration,
 }
 
 /// A run without an end.

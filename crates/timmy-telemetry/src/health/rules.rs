@@ -26,7 +26,7 @@ pub fn find(evidence: &Evidence, settings: &HealthSettings, now: Timestamp) -> V
     platforms::forge(evidence, &mut found);
     platforms::providers(evidence, settings, now, &mut found);
     machine::disks(evidence, settings, now, &mut found);
-    machine::timers(evidence, settings, now, &mut found);
+    machine::timers(evidence, now, &mut found);
     machine::drifts(evidence, &mut found);
     machine::logins(evidence, now, &mut found);
     machine::collector(evidence, now, &mut found);

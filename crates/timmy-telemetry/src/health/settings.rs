@@ -31,8 +31,6 @@ pub struct HealthSettings {
     pub keep_free_bytes: Option<u64>,
     /// Seconds ahead for which a disk must not fill up.
     pub disk_ahead_s: u64,
-    /// Seconds that a timer may be late.
-    pub timer_grace_s: u64,
     /// Seconds for which the forge may take to answer the question whether it is there.
     pub probe_s: u64,
 }
@@ -51,7 +49,6 @@ impl Default for HealthSettings {
             provider_s: HOUR,
             keep_free_bytes: None,
             disk_ahead_s: DAY,
-            timer_grace_s: 300,
             probe_s: 3,
         }
     }

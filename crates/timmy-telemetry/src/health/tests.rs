@@ -48,6 +48,7 @@ fn evidence() -> Evidence {
         command: Duration::from_secs(1_260),
         check: Duration::from_secs(1_860),
         keep_free: 2 * GIBIBYTE,
+        timer_grace: Duration::from_secs(300),
     };
     evidence
         .claims
@@ -450,9 +451,9 @@ fn a_timer_is_late_when_that_can_be_known() {
         timer(Some(9_000), None),
         timer(None, Some(9_000)),
     ];
-    evidence.timers = Ok(fine.to_vec());
+    evidence.timers = fine.to_vec();
     assert_eq!(Vec::<Code>::new(), codes(&evidence));
-    evidence.timers = Ok(vec![timer(Some(301), Some(90_000))]);
+    evidence.timers = vec![timer(Some(301), Some(90_000))];
     assert_eq!(
         "night:cron:backup",
         only(code::LATE_TIMER, &evidence).subject
@@ -469,12 +470,12 @@ fn a_drift_says_whether_it_can_be_put_back() {
         evidence: "config.yaml".to_owned(),
         fixable,
     };
-    evidence.drifts = Ok(vec![drift(Ok(()))]);
+    evidence.drifts = vec![drift(Ok(()))];
     assert_eq!(
         "timmy watchdog --fix",
         only(code::MODEL_DRIFT, &evidence).fix
     );
-    evidence.drifts = Ok(vec![drift(Err("a person is there".to_owned()))]);
+    evidence.drifts = vec![drift(Err("a person is there".to_owned()))];
     assert_eq!("timmy watchdog", only(code::MODEL_DRIFT, &evidence).fix);
 }
 
@@ -510,7 +511,7 @@ fn a_login_is_a_finding_when_a_person_or_the_refresher_has_to_act() {
         (login(dead, None), Some(Severity::Critical)),
     ];
     for (login, severity) in cases {
-        evidence.logins = Ok(vec![login.clone()]);
+        evidence.logins = vec![login.clone()];
         let found = found(&evidence);
         let told: Vec<Severity> = found.iter().map(|finding| finding.severity).collect();
         assert_eq!(severity.into_iter().collect::<Vec<_>>(), told, "{login:?}");
@@ -539,13 +540,13 @@ fn a_collector_that_stops_is_missed_while_a_loop_is_on() {
 fn the_most_pressing_comes_first() {
     let mut evidence = evidence();
     evidence.disks = vec![disk(1, Vec::new())];
-    evidence.timers = Ok(vec![timer(Some(3_000), Some(90_000))]);
-    evidence.logins = Ok(vec![login(
+    evidence.timers = vec![timer(Some(3_000), Some(90_000))];
+    evidence.logins = vec![login(
         LoginState::Ending {
             within: TTL * 1_000,
         },
         None,
-    )]);
+    )];
     evidence.providers = vec![provider(&[10, 20, 30])];
     let expected = [
         code::DISK,

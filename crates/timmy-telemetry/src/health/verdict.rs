@@ -82,7 +82,7 @@ fn is_answered(unseen: &Unseen, findings: &[Finding]) -> bool {
 }
 
 fn unseen(evidence: &Evidence) -> Vec<Unseen> {
-    let mut unseen = Vec::new();
+    let mut unseen = evidence.unseen.clone();
     let mut note = |code, about: &str, why: &str| {
         unseen.push(Unseen {
             code,
@@ -105,17 +105,6 @@ fn unseen(evidence: &Evidence) -> Vec<Unseen> {
             let why = "it works on another machine, or its directory is gone";
             note(code::SILENT_RUN, run.run.as_str(), why);
             note(code::DEAD_WORKER, run.run.as_str(), why);
-        }
-    }
-    let about_host = format!("{}:", evidence.host);
-    let looks = [
-        (code::LATE_TIMER, evidence.timers.as_ref().err()),
-        (code::MODEL_DRIFT, evidence.drifts.as_ref().err()),
-        (code::LOGIN, evidence.logins.as_ref().err()),
-    ];
-    for (code, why) in looks {
-        if let Some(why) = why {
-            note(code, &about_host, why);
         }
     }
     if let ForgeSeen::Fails { what, .. } = &evidence.forge {

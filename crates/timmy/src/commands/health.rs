@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod fixes_tests;
 mod look;
+mod machine;
 
 use std::sync::Arc;
 
@@ -22,12 +23,13 @@ use timmy_telemetry::health::Verdict;
 use super::Ended;
 use super::told;
 use crate::cli::HealthArguments;
+use crate::connection::Connection;
 use crate::host::Host;
 use crate::output;
 use crate::output::Form;
 
 use look::Looked;
-pub(crate) use look::Looker;
+use look::Looker;
 
 /// The width that paragraphs are broken to: a terminal of 80 columns.
 const WIDTH: usize = 79;
@@ -65,8 +67,40 @@ pub(super) async fn run(host: &Host, arguments: &HealthArguments) -> Ended {
     })
 }
 
+/// Looks and alerts of a loop, turn by turn.
+pub(super) struct Rounds<'a> {
+    host: &'a Host,
+    store: &'a Store,
+    looker: Looker<'a>,
+    alerts: Option<Alerts>,
+}
+
+impl<'a> Rounds<'a> {
+    pub(super) fn new(host: &'a Host, store: &'a Store, connection: &'a Connection) -> Self {
+        Self {
+            host,
+            store,
+            looker: Looker::new(host, store).through(connection),
+            alerts: None,
+        }
+    }
+
+    /// One look, and what follows from it.
+    pub(super) async fn turn(&mut self) -> Result<(), Problem> {
+        let looked = self.looker.look().await?;
+        let mut alerts = match self.alerts.take() {
+            Some(alerts) => alerts,
+            None => alerts(self.host, self.store).await?,
+        };
+        let settings = &self.host.loaded.config.alerts;
+        let ticked = alerts.tick(&looked.verdict, settings).await;
+        self.alerts = Some(alerts);
+        ticked.map(drop)
+    }
+}
+
 /// Alerts of this process.
-pub(crate) async fn alerts(host: &Host, store: &Store) -> Result<Alerts, Problem> {
+async fn alerts(host: &Host, store: &Store) -> Result<Alerts, Problem> {
     let clock = Arc::clone(&host.clock);
     let queue = store.queue(Arc::clone(&clock)).await.map_err(told)?;
     let identity = Identity::of_this_process(&host.root).map_err(|error| error.problem())?;

@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod alerts;
 mod analyze;
 mod auth;
 mod bad_input;
@@ -30,6 +31,7 @@ mod night;
 mod outage;
 mod pages;
 mod partition;
+mod planted;
 mod postgres;
 mod private_root;
 mod providers;

@@ -126,14 +126,9 @@ fn filling(
 }
 
 /// TIMMY-1010: a timer did not fire.
-pub(super) fn timers(
-    evidence: &Evidence,
-    settings: &HealthSettings,
-    now: Timestamp,
-    found: &mut Vec<Finding>,
-) {
-    let grace = Duration::from_secs(settings.timer_grace_s);
-    for timer in evidence.timers.iter().flatten() {
+pub(super) fn timers(evidence: &Evidence, now: Timestamp, found: &mut Vec<Finding>) {
+    let grace = evidence.limits.timer_grace;
+    for timer in &evidence.timers {
         let late = timer
             .late(now)
             .and_then(|late| Duration::try_from(late).ok());
@@ -180,7 +175,7 @@ fn timer_fix(timer: &Timer) -> String {
 
 /// TIMMY-1011: another model than the expected one.
 pub(super) fn drifts(evidence: &Evidence, found: &mut Vec<Finding>) {
-    for drift in evidence.drifts.iter().flatten() {
+    for drift in &evidence.drifts {
         found.push(drifted(drift, &evidence.host));
     }
 }
@@ -212,7 +207,7 @@ fn drifted(drift: &Drift, host: &str) -> Finding {
 
 /// TIMMY-1012: a login has ended, or will.
 pub(super) fn logins(evidence: &Evidence, now: Timestamp, found: &mut Vec<Finding>) {
-    for login in evidence.logins.iter().flatten() {
+    for login in &evidence.logins {
         found.extend(login_finding(login, &evidence.host, now));
     }
 }

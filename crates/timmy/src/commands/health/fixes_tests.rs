@@ -154,22 +154,19 @@ fn at_rest() -> Evidence {
         past: Vec::new(),
     }];
     let sources = [TimerSource::Cron, TimerSource::Systemd, TimerSource::Hermes];
-    evidence.timers = Ok(sources.map(timer).to_vec());
-    evidence.drifts = Ok(vec![
-        drift("one", Ok(())),
-        drift("two", Err("no".to_owned())),
-    ]);
+    evidence.timers = sources.map(timer).to_vec();
+    evidence.drifts = vec![drift("one", Ok(())), drift("two", Err("no".to_owned()))];
     let dead = LoginState::Dead {
         reason: "gone".to_owned(),
     };
     let ending = LoginState::Ending {
         within: Duration::from_secs(60),
     };
-    evidence.logins = Ok(vec![
+    evidence.logins = vec![
         login("one", dead),
         login("two", ending),
         login("three", LoginState::Stale),
-    ]);
+    ];
     evidence.collector = Some(CollectorSeen {
         wrote: ago(2),
         every: Duration::from_secs(60),

@@ -1,5 +1,6 @@
 //! Gathering everything that findings are concluded from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use timmy_dispatch::Desk;
 use timmy_forge::ForgeError;
 use timmy_forge::ForgeKind;
 use timmy_store::Store;
+use timmy_telemetry::files;
+use timmy_telemetry::health::ClaimSeen;
 use timmy_telemetry::health::Evidence;
 use timmy_telemetry::health::ForgeSeen;
 use timmy_telemetry::health::Limits;
@@ -25,6 +28,7 @@ use timmy_telemetry::health::judge;
 use timmy_telemetry::health::should_be_working;
 use timmy_telemetry::probe::machine::host_name;
 
+use super::machine;
 use super::told;
 use crate::config::Config;
 use crate::connection;
@@ -39,38 +43,44 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long what was read of the past of disks is good for.
 const PAST_IS_GOOD_FOR: Duration = Duration::from_secs(600);
 
+/// How long what was seen of claims is good for: well below the time they live without renewal.
+const CLAIMS_ARE_GOOD_FOR: Duration = Duration::from_secs(240);
+
 /// What one look found, and what it looked at.
-pub(crate) struct Looked {
+pub(super) struct Looked {
     /// The findings.
-    pub(crate) verdict: Verdict,
+    pub(super) verdict: Verdict,
     /// When.
-    pub(crate) at: Timestamp,
+    pub(super) at: Timestamp,
     /// What was looked at, in a few words each.
-    pub(crate) at_what: Vec<String>,
+    pub(super) at_what: Vec<String>,
 }
 
 /// Looks at the fleet, again and again.
-pub(crate) struct Looker<'a> {
+pub(super) struct Looker<'a> {
     host: &'a Host,
     store: &'a Store,
     connection: Option<&'a Connection>,
     /// When the past of disks was read, and what it was.
     past: Option<(Duration, PastOfDisks)>,
+    /// When the claims of repositories were looked at, and what they were.
+    claims: BTreeMap<RepoName, (Duration, Vec<ClaimSeen>)>,
 }
 
 impl<'a> Looker<'a> {
     /// Connects to the forge by itself at every look.
-    pub(crate) fn new(host: &'a Host, store: &'a Store) -> Self {
+    pub(super) fn new(host: &'a Host, store: &'a Store) -> Self {
         Self {
             host,
             store,
             connection: None,
             past: None,
+            claims: BTreeMap::new(),
         }
     }
 
     /// Uses a connection that is there, as a loop has one.
-    pub(crate) fn through(mut self, connection: &'a Connection) -> Self {
+    pub(super) fn through(mut self, connection: &'a Connection) -> Self {
         self.connection = Some(connection);
         self
     }
@@ -79,7 +89,7 @@ impl<'a> Looker<'a> {
     ///
     /// # Errors
     /// When the log cannot be read. Everything else that cannot be looked at is said.
-    pub(crate) async fn look(&mut self) -> Result<Looked, Problem> {
+    pub(super) async fn look(&mut self) -> Result<Looked, Problem> {
         let now = self.host.clock.now();
         let config = &self.host.loaded.config;
         let settings = &config.health;
@@ -96,7 +106,8 @@ impl<'a> Looker<'a> {
             now,
         };
         from_log.gather(&mut evidence).await.map_err(told)?;
-        self.machine(&mut evidence, now).await;
+        self.disks(&mut evidence, now).await;
+        machine::look(self.host, &log, &mut evidence, now).await;
         self.forge(&mut evidence, now).await;
         let at_what = at_what(&evidence);
         Ok(Looked {
@@ -106,21 +117,27 @@ impl<'a> Looker<'a> {
         })
     }
 
-    async fn machine(&mut self, evidence: &mut Evidence, now: Timestamp) {
-        let telemetry = self.host.root.join("telemetry");
+    async fn disks(&mut self, evidence: &mut Evidence, now: Timestamp) {
+        let settings = &self.host.loaded.config.telemetry;
+        let telemetry = self.host.root.join(files::DIRECTORY);
+        let metrics = telemetry.join(format!("{}.jsonl", files::METRICS));
+        if settings.in_loop {
+            evidence.collector = gather::collector(&metrics, settings.every());
+        }
         let since = self.host.clock.monotonic();
         let fresh = |(read, _): &(Duration, _)| since.saturating_sub(*read) < PAST_IS_GOOD_FOR;
         if !self.past.as_ref().is_some_and(fresh) {
-            let (directory, host) = (telemetry.clone(), evidence.host.clone());
-            let read = move || gather::past_of_disks(&directory, &host, now);
+            let host = evidence.host.clone();
+            let read = move || gather::past_of_disks(&telemetry, &host, now);
             let past = tokio::task::spawn_blocking(read).await;
             self.past = Some((since, past.unwrap_or_default()));
         }
         let past = self.past.as_ref().map(|(_, past)| past);
-        evidence.disks = gather::disks(&self.host.root, &[], past.unwrap_or(&Vec::new()));
+        let further = &settings.disk_paths;
+        evidence.disks = gather::disks(&self.host.root, further, past.unwrap_or(&Vec::new()));
     }
 
-    async fn forge(&self, evidence: &mut Evidence, now: Timestamp) {
+    async fn forge(&mut self, evidence: &mut Evidence, now: Timestamp) {
         let config = &self.host.loaded.config;
         let Some(first) = config.forge.repositories.first() else {
             return;
@@ -158,7 +175,7 @@ impl<'a> Looker<'a> {
     }
 
     async fn repository(
-        &self,
+        &mut self,
         evidence: &mut Evidence,
         connection: &Connection,
         repo: &RepoName,
@@ -172,21 +189,35 @@ impl<'a> Looker<'a> {
                 return;
             }
         };
-        let claims = in_time(claims(&desk)).await;
+        let claims = self.claims(&desk).await;
         evidence.claims.insert(repo.clone(), claims);
         if should_be_working(evidence, &self.host.loaded.config.health, now) {
             let work = in_time(work(&desk)).await;
             evidence.work.insert(repo.clone(), work);
         }
     }
+
+    /// A look starts a git program, so those of one loop are some minutes apart.
+    async fn claims(&mut self, desk: &Desk) -> Look<Vec<ClaimSeen>> {
+        let since = self.host.clock.monotonic();
+        if let Some((looked, known)) = self.claims.get(&desk.repo)
+            && since.saturating_sub(*looked) < CLAIMS_ARE_GOOD_FOR
+        {
+            return Ok(known.clone());
+        }
+        let seen = in_time(claims(desk)).await?;
+        self.claims.insert(desk.repo.clone(), (since, seen.clone()));
+        Ok(seen)
+    }
 }
 
+/// A look that must not take for ever.
 async fn in_time<T>(look: impl Future<Output = Look<T>>) -> Look<T> {
     let looked = tokio::time::timeout(PATIENCE, look).await;
     looked.unwrap_or_else(|_| Err(format!("it took longer than {} s", PATIENCE.as_secs())))
 }
 
-async fn claims(desk: &Desk) -> Look<Vec<timmy_telemetry::health::ClaimSeen>> {
+async fn claims(desk: &Desk) -> Look<Vec<ClaimSeen>> {
     let claims = desk.claims().await.map_err(|error| told(error).what)?;
     gather::claims(&claims).await
 }
@@ -249,6 +280,7 @@ fn limits(config: &Config) -> Limits {
         command: Duration::from_secs(config.agent.command_seconds) + GRACE,
         check: Duration::from_secs(config.publish.check_seconds) + GRACE,
         keep_free: keep_free.max(config.sandbox.limits.free_bytes),
+        timer_grace: Duration::from_secs(config.telemetry.timers.late_after_s),
     }
 }
 
@@ -261,16 +293,8 @@ fn at_what(evidence: &Evidence) -> Vec<String> {
         count(evidence.disks.len(), "disk", "disks"),
     ];
     let parts = [
-        (
-            evidence.timers.as_ref().map_or(0, Vec::len),
-            "timer",
-            "timers",
-        ),
-        (
-            evidence.logins.as_ref().map_or(0, Vec::len),
-            "login",
-            "logins",
-        ),
+        (evidence.timers.len(), "timer", "timers"),
+        (evidence.logins.len(), "login", "logins"),
     ];
     let there = parts.into_iter().filter(|(number, ..)| *number > 0);
     what.extend(there.map(|(number, one, many)| count(number, one, many)));

@@ -11,10 +11,9 @@ use timmy_core::Problem;
 use timmy_forge::Forge;
 use timmy_store::EventLog;
 use timmy_store::Store;
-use timmy_telemetry::collect::Collector;
-use timmy_telemetry::collect::Tick;
 
 use super::collector;
+use crate::commands::health::Rounds;
 use crate::commands::told;
 use crate::connection::Connection;
 use crate::host::Host;
@@ -24,6 +23,7 @@ pub(in crate::commands) struct Ticker<'a> {
     host: &'a Host,
     store: &'a Store,
     log: EventLog,
+    connection: &'a Connection,
     forge: Arc<dyn Forge>,
     every: Duration,
 }
@@ -33,13 +33,14 @@ impl<'a> Ticker<'a> {
     pub(in crate::commands) fn of(
         host: &'a Host,
         store: &'a Store,
-        connection: &Connection,
+        connection: &'a Connection,
     ) -> Option<Self> {
         let settings = &host.loaded.config.telemetry;
         settings.in_loop.then(|| Self {
             host,
             store,
             log: store.log(Arc::clone(&host.clock)),
+            connection,
             forge: connection.forge(),
             every: settings.every(),
         })
@@ -47,26 +48,26 @@ impl<'a> Ticker<'a> {
 
     /// Never ends by itself. May be dropped at any moment.
     pub(in crate::commands) async fn run(&self) -> Infallible {
-        let mut warned = None;
+        let mut rounds = Rounds::new(self.host, self.store, self.connection);
+        let (mut warned, mut warned_of_rounds) = (None, None);
+        self.collect(&mut warned).await;
         loop {
-            let failed = Box::pin(self.once()).await.err();
-            self.warn(&mut warned, failed).await;
+            // The first look comes later: a loop begins with closing what the last one left.
             tokio::time::sleep(self.every).await;
+            self.collect(&mut warned).await;
+            let failed = Box::pin(rounds.turn()).await.err();
+            self.warn(&mut warned_of_rounds, failed).await;
         }
+    }
+
+    async fn collect(&self, warned: &mut Option<Code>) {
+        let failed = Box::pin(self.once()).await.err();
+        self.warn(warned, failed).await;
     }
 
     async fn once(&self) -> Result<(), Problem> {
         let collector = collector(self.host, self.store, self.host.every_secret())?;
-        let tick = collector.tick(Some(&*self.forge)).await.map_err(told)?;
-        self.after(&collector, &tick).await
-    }
-
-    /// What a look leads to, in this order.
-    #[expect(
-        clippy::unused_async,
-        reason = "what is called here asks the log and servers"
-    )]
-    async fn after(&self, _collector: &Collector, _tick: &Tick) -> Result<(), Problem> {
+        collector.tick(Some(&*self.forge)).await.map_err(told)?;
         Ok(())
     }
 
