@@ -13,12 +13,22 @@
 
 mod book;
 mod document;
+mod error;
+mod held;
+mod lock;
 mod memory;
 mod nous;
+mod portal;
+mod refresh;
 mod settings;
 mod standing;
 mod token;
+mod writing;
 
+pub use error::AuthError;
+pub use refresh::Outcome;
+pub use refresh::Refresher;
+pub use refresh::Turn;
 pub use settings::AuthProvider;
 pub use settings::AuthSettings;
 pub use settings::Carrier;
@@ -30,3 +40,6 @@ pub use standing::LoginStanding;
 pub use standing::Surroundings;
 pub use standing::examine;
 pub use standing::look;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use timmy_core::RepoName;
+use timmy_core::text;
 use timmy_store::Length;
 
 use crate::compare::Covered;
@@ -72,7 +73,7 @@ impl Readings {
 
     pub(crate) fn disks(&mut self, disks: &[Disk]) {
         for disk in disks {
-            let mount = disk.mount.to_string_lossy();
+            let mount = text::clean_line(&disk.mount.to_string_lossy());
             self.bytes(Series::DiskFree, &mount, Some(disk.free));
             self.bytes(Series::DiskTotal, &mount, Some(disk.total));
         }

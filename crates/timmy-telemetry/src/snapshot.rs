@@ -89,6 +89,7 @@ pub async fn take(
     }
     let place = files.directory().join(DIRECTORY);
     make(&place)?;
+    let _writing = files.write()?;
     let mut snapshot = Snapshot {
         at: now,
         directory: None,
@@ -184,8 +185,12 @@ fn remove_old(
     for entry in std::fs::read_dir(place).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        if let Some(at) = name.and_then(stamped) {
+        let name = name.unwrap_or_default();
+        if let Some(at) = stamped(name) {
             ours.push((at, path));
+        } else if name.starts_with(DRAFT) {
+            // Whoever made it was killed: it would hold the lock otherwise.
+            drop(std::fs::remove_dir_all(&path));
         }
     }
     ours.sort_by(|one, other| other.cmp(one));

@@ -7,6 +7,7 @@ mod clock;
 mod events;
 mod git_server;
 pub mod model_server;
+pub mod portal;
 
 pub use clock::ManualClock;
 pub use events::EventList;

@@ -244,6 +244,9 @@ impl EventLog {
     /// As [`Self::events`].
     pub async fn of_runs(&self, runs: &[RunId], types: &[&str]) -> Result<Vec<Event>, StoreError> {
         let mut events = Vec::new();
+        if types.is_empty() {
+            return Ok(events);
+        }
         for some in runs.chunks(AT_ONCE) {
             let place = |place: usize| format!("${place}");
             let of_runs: Vec<String> = (1..=some.len()).map(place).collect();

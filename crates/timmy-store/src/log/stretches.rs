@@ -62,7 +62,7 @@ impl EventLog {
     ///
     /// # Errors
     /// As [`Self::events`].
-    pub async fn newest_of(
+    pub async fn newest_up_to(
         &self,
         types: &[&str],
         to: i64,
@@ -155,9 +155,9 @@ mod tests {
         assert_eq!(vec![3, 4, 5, 6, 7], places(&all));
         let some = log.between(&types, 2, 7, 2).await.unwrap();
         assert_eq!(vec![3, 4], places(&some));
-        let newest = log.newest_of(&types, 7, 3).await.unwrap();
+        let newest = log.newest_up_to(&types, 7, 3).await.unwrap();
         assert_eq!(vec![5, 6, 7], places(&newest));
-        let one = log.newest_of(&["resume_asked"], 100, 1).await.unwrap();
+        let one = log.newest_up_to(&["resume_asked"], 100, 1).await.unwrap();
         assert_eq!(vec![9], places(&one));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use timmy_core::Clock;
+use timmy_store::Length;
 use timmy_store::Offer;
 use timmy_store::Queue;
 use timmy_testkit::ManualClock;
@@ -21,6 +22,7 @@ on_both_databases!(
     a_named_lease_has_one_holder,
     takers_share_the_entries_between_them,
     what_nobody_holds_is_purged,
+    the_length_of_every_topic_is_told,
 );
 
 on_both_with_proptest!(no_entry_has_two_holders_and_none_is_lost, steps);
@@ -44,6 +46,25 @@ async fn queue(database: &Database, clock: &Arc<ManualClock>) -> Queue {
 async fn taken(queue: &Queue, holder: &str) -> Option<String> {
     let item = queue.take(TOPIC, holder, LEASE).await.unwrap();
     item.map(|item| item.key)
+}
+
+async fn the_length_of_every_topic_is_told(database: Database) {
+    let clock = Arc::new(ManualClock::default());
+    let queue = queue(&database, &clock).await;
+    assert_eq!(BTreeMap::new(), queue.lengths().await.unwrap());
+    for key in ["a", "b", "c"] {
+        queue.offer(TOPIC, &offer(key, 0, 0)).await.unwrap();
+    }
+    assert!(queue.lease("other", "d", "one", LEASE).await.unwrap());
+    taken(&queue, "one").await;
+    let length = |offered, taken| Length { offered, taken };
+    let expected = [(TOPIC, length(2, 1)), ("other", length(0, 1))];
+    let expected: BTreeMap<String, Length> = expected
+        .map(|(topic, length)| (topic.to_owned(), length))
+        .into();
+    assert_eq!(expected, queue.lengths().await.unwrap());
+    clock.advance(LEASE * 2);
+    assert_eq!(length(3, 0), queue.lengths().await.unwrap()[TOPIC]);
 }
 
 async fn entries_are_taken_by_rank_then_time_then_name(database: Database) {

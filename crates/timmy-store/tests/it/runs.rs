@@ -1,5 +1,6 @@
 //! Reading many runs at once, and events by their type.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ on_both_databases!(
     runs_since_begin_at_a_time,
     events_are_read_by_their_type,
     the_runs_that_opened_a_pull_request_are_found,
+    what_a_look_at_the_fleet_needs_is_read_without_the_rest,
 );
 
 on_both_with_proptest!(many_runs_are_folded_as_each_of_them_is, histories);
@@ -42,6 +44,40 @@ fn started(issue: IssueNumber) -> EventKind {
         fingerprint: None,
         answers: None,
     }
+}
+
+async fn what_a_look_at_the_fleet_needs_is_read_without_the_rest(database: Database) {
+    let clock = Arc::new(ManualClock::default());
+    let log = database.store.log(clock.clone());
+    let runs: Vec<RunId> = (0..450).map(|_| RunId::generate()).collect();
+    let mut expected = BTreeMap::new();
+    for (issue, run) in (1..).zip(&runs) {
+        log.append(Some(run), started(issue)).await.unwrap();
+        clock.advance(Duration::from_secs(1));
+        let renewed = EventKind::ClaimRenewed { epoch: 1 };
+        let event = log.append(Some(run), renewed).await.unwrap();
+        expected.insert(run.clone(), event.at);
+    }
+    assert_eq!(expected, log.last_heard(&runs).await.unwrap());
+    assert_eq!(BTreeMap::new(), log.last_heard(&[]).await.unwrap());
+    let some = &runs[..300];
+    let events = log.of_runs(some, &["run_started"]).await.unwrap();
+    let of: Vec<RunId> = events.into_iter().filter_map(|event| event.run).collect();
+    assert_eq!(some, of);
+    assert_eq!(0, log.of_runs(&runs, &[]).await.unwrap().len());
+
+    let mut started = BTreeMap::new();
+    for command in ["sprint", "work", "sprint"] {
+        clock.advance(Duration::from_secs(1));
+        let kind = EventKind::ProcessStarted {
+            version: "1".to_owned(),
+            command: command.to_owned(),
+        };
+        let event = log.append(None, kind).await.unwrap();
+        started.insert(command.to_owned(), event.at);
+    }
+    assert_eq!(started, log.commands_started(10).await.unwrap());
+    assert_eq!(1, log.commands_started(1).await.unwrap().len());
 }
 
 fn settled(usage: Usage) -> EventKind {

@@ -14,8 +14,6 @@ use super::settings::Rule;
 
 /// Such files are short; a longer one is something else.
 const LONGEST_FILE: u64 = 16 << 20;
-/// Whole numbers of so many digits always fit.
-const MOST_DIGITS: usize = 18;
 /// The rights that others must not have.
 const OF_OTHERS: u32 = 0o077;
 
@@ -97,38 +95,37 @@ impl Document {
 
     /// Whether writing it again keeps every number. Whole numbers beyond 64 bits would be rounded.
     pub(super) fn can_be_kept(&self) -> bool {
-        longest_whole_number(&self.bytes) <= MOST_DIGITS
+        numbers(&self.bytes).iter().all(|number| {
+            let whole = !number.contains(['.', 'e', 'E']);
+            !whole || number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok()
+        })
     }
 }
 
-/// The digits of the longest whole number outside of texts.
-fn longest_whole_number(json: &[u8]) -> usize {
-    let (mut longest, mut digits) = (0, 0);
-    let mut fraction = false;
+/// The numbers outside of texts, as they are written.
+fn numbers(json: &[u8]) -> Vec<String> {
+    let mut numbers = Vec::new();
+    let mut number = String::new();
     let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {
-        match byte {
-            b'0'..=b'9' => digits += 1,
-            b'.' | b'e' | b'E' if digits > 0 => fraction = true,
-            b'+' | b'-' if fraction => {}
-            _ => {
-                if !fraction {
-                    longest = longest.max(digits);
-                }
-                (digits, fraction) = (0, false);
-            }
+        if byte.is_ascii_digit() || b"+-.eE".contains(byte) {
+            number.push(char::from(*byte));
+            continue;
         }
-        if *byte == b'"' {
-            while let Some(byte) = bytes.next() {
-                match byte {
-                    b'\\' => drop(bytes.next()),
-                    b'"' => break,
-                    _ => {}
-                }
+        // The letters of `true` and its like are no numbers.
+        if number.contains(|c: char| c.is_ascii_digit()) {
+            numbers.push(std::mem::take(&mut number));
+        }
+        number.clear();
+        while *byte == b'"' {
+            match bytes.next() {
+                Some(b'\\') => drop(bytes.next()),
+                Some(b'"') | None => break,
+                Some(_) => {}
             }
         }
     }
-    longest
+    numbers
 }
 
 /// Puts a value at a pointer below an object, making the objects on the way.
@@ -192,25 +189,38 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_would_be_rounded_are_seen() {
-        for (json, digits) in [
-            (r#"{"a": 12}"#, 2),
-            (r#"{"a": -123456789012345678901}"#, 21),
-            (r#"{"a": 1763667000.123456789012345}"#, 0),
-            (r#"{"a": 1.5e-300, "b": [7,88]}"#, 2),
-            (r#"{"a": "1234567890123456789012 \" 3333333"}"#, 0),
+    fn numbers_are_found_and_texts_are_none() {
+        for (json, found) in [
+            (r#"{"a": 12}"#, vec!["12"]),
+            (
+                r#"{"a": -123456789012345678901}"#,
+                vec!["-123456789012345678901"],
+            ),
+            (
+                r#"{"a": 1.5e-300, "b": [7,88], "c": true}"#,
+                vec!["1.5e-300", "7", "88"],
+            ),
+            (r#"{"a": "12 \" 3", "4": null, "\\": 5}"#, vec!["5"]),
         ] {
-            assert_eq!(digits, longest_whole_number(json.as_bytes()), "{json}");
+            assert_eq!(found, numbers(json.as_bytes()), "{json}");
         }
     }
 
     proptest! {
         #[test]
-        fn whole_numbers_that_fit_are_kept(number in any::<i64>()) {
-            let json = format!("{{\"a\": {number}}}");
-            if longest_whole_number(json.as_bytes()) <= MOST_DIGITS {
-                let value: Value = serde_json::from_str(&json).unwrap();
-                prop_assert_eq!(number, value["a"].as_i64().unwrap());
+        fn what_can_be_kept_is_kept(number in "(0|-?[1-9][0-9]{0,25})(\\.[0-9]{1,20})?(e-?[0-9]{1,2})?") {
+            let bytes = format!("{{\"a\": {number}}}").into_bytes();
+            let document = Document {
+                path: PathBuf::new(),
+                value: serde_json::from_slice(&bytes).unwrap(),
+                bytes,
+                mode: 0o600,
+                owner: 0,
+            };
+            let exact: f64 = number.parse().unwrap();
+            prop_assert_eq!(Some(exact), document.value["a"].as_f64());
+            if document.can_be_kept() && !number.contains(['.', 'e']) {
+                prop_assert_eq!(number, document.value["a"].to_string());
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What timmy remembers of a login, because no file of Hermes does. No token is in it.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -8,6 +9,9 @@ use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
 use timmy_core::text;
+
+use crate::replace;
+use crate::replace::Rights;
 
 /// Bytes of a token's digest that are kept: enough to know it again.
 const DIGEST_BYTES: usize = 8;
@@ -22,6 +26,18 @@ pub(super) struct Memory {
     /// A question to the portal without a definite answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) asked: Option<Asked>,
+    /// The portal's last word on a login, where the file itself has no place for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refused: Option<Refused>,
+}
+
+/// A refresh token that the portal will never take again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refused {
+    /// Which one, as the beginning of its SHA-256.
+    pub(super) token: String,
+    /// What the portal said, without tokens.
+    pub(super) reason: String,
 }
 
 /// A question without a definite answer: its refresh token may be spent.
@@ -42,6 +58,20 @@ impl Memory {
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
         read.unwrap_or_default()
+    }
+
+    /// Writes it, where the next process finds it.
+    pub(super) fn write(&self, directory: &Path, login: &str) -> std::io::Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(directory)?;
+        let bytes = serde_json::to_vec(self).map_err(std::io::Error::other)?;
+        replace::replace(&file(directory, login), Rights::private(), &bytes)
+    }
+
+    /// What the portal said when it refused this refresh token for ever.
+    pub(super) fn refused(&self, refresh_token: &str) -> Option<&str> {
+        let refused = self.refused.as_ref()?;
+        (refused.token == fingerprint(refresh_token)).then_some(refused.reason.as_str())
     }
 
     /// Whether this refresh token may be spent already.

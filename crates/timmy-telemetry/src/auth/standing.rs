@@ -83,9 +83,7 @@ pub(super) fn of_entry(
         Ok(facts) => facts,
         Err(reason) => Facts::dead(reason),
     };
-    let due = facts.dead.is_none()
-        && facts.has_refresh_token
-        && facts.left(now) < SignedDuration::try_from(settings.refresh_before()).ok();
+    let due = facts.dead.is_none() && facts.has_refresh_token && facts.is_due(settings, now);
     LoginStanding {
         login: Login {
             name: entry.name.clone(),
@@ -106,6 +104,8 @@ pub(super) struct Facts {
     pub(super) dead: Option<String>,
     /// When its key expires, by the portal's clock.
     pub(super) key_expires: Option<Timestamp>,
+    /// How long its key lives altogether.
+    life: Option<SignedDuration>,
     /// How far this machine's clock is behind the portal's.
     pub(super) behind: SignedDuration,
     pub(super) has_refresh_token: bool,
@@ -165,12 +165,14 @@ impl Facts {
         let obtained = provider.obtained_at.as_ref();
         let obtained = obtained.and_then(|at| document::text(record, at));
         let obtained = obtained.and_then(token::time);
+        // A key that was made for the token has a life of its own.
+        let is_token = provider.rule.is_none() || nous::key_of(record) == nous::Key::AccessToken;
         let key_expires = match provider.rule {
             Some(Rule::HermesNous) => nous::key_expires(record),
             None => claims.expires.or_else(|| expires(provider, record)),
         };
         let behind = match (claims.issued, obtained) {
-            (Some(issued), Some(obtained)) => issued.duration_since(obtained),
+            (Some(issued), Some(obtained)) if is_token => issued.duration_since(obtained),
             _ => SignedDuration::ZERO,
         };
         let behind = if behind > SKEW {
@@ -194,6 +196,7 @@ impl Facts {
         let dead = match (access_token, refresh_token) {
             (_, None) if refused(provider, record).is_some() => refused(provider, record),
             (None, None) => Some("it holds no tokens".to_owned()),
+            (_, Some(token)) => memory.refused(token).map(str::to_owned),
             _ => None,
         };
         let begun = [claims.login, obtained, memory.since]
@@ -205,6 +208,9 @@ impl Facts {
         Self {
             dead,
             key_expires,
+            life: key_expires
+                .zip(obtained.filter(|_| is_token))
+                .map(|(expires, obtained)| expires.duration_since(obtained) - behind),
             behind,
             has_refresh_token: refresh_token.is_some(),
             login_ends: if refresh_token.is_some() {
@@ -218,6 +224,19 @@ impl Facts {
     /// What is left of the key's life. None when nobody knows.
     pub(super) fn left(&self, now: Timestamp) -> Option<SignedDuration> {
         Some(self.key_expires?.duration_since(now) - self.behind)
+    }
+
+    /// Whether its tokens are to be exchanged: near the end of the key's life, and never in its first
+    /// half, however short that is.
+    pub(super) fn is_due(&self, settings: &AuthSettings, now: Timestamp) -> bool {
+        let before = SignedDuration::try_from(settings.refresh_before());
+        let before = before.unwrap_or(SignedDuration::MAX);
+        let half = self
+            .life
+            .map(|life| life / 2)
+            .filter(|half| half.is_positive());
+        let before = half.map_or(before, |half| half.min(before));
+        self.left(now).is_none_or(|left| left < before)
     }
 
     fn state(&self, settings: &AuthSettings, now: Timestamp) -> LoginState {

@@ -287,11 +287,11 @@ pub(super) fn width_of(text: &str, size: f64) -> f64 {
     text.chars().map(wide).sum::<f64>() * size
 }
 
-/// A text for XML and HTML: nothing in it is markup, and nothing is forbidden there.
+/// A text for XML and HTML: nothing in it is markup, forbidden there, or hidden from a reader.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in timmy_core::text::clean(text).chars() {
         match character {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
@@ -300,7 +300,6 @@ pub fn escaped(text: &str) -> String {
             '\'' => safe.push_str("&#39;"),
             '\n' | '\t' => safe.push(' '),
             '\u{fffe}' | '\u{ffff}' => {}
-            other if other.is_control() => {}
             other => safe.push(other),
         }
     }

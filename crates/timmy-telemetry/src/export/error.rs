@@ -65,26 +65,26 @@ pub enum ExportError {
 
 impl Coded for ExportError {
     fn problem(&self) -> Problem {
-        let problem = |code, exit| Problem::new(Code::new(code), exit, self.to_string());
+        let problem = |code, exit| Problem::new(code, exit, self.to_string());
         match self {
-            Self::Facing(_) => problem(1050, ExitStatus::Refused)
+            Self::Facing(_) => problem(Code::new(1050), ExitStatus::Refused)
                 .at("export.prometheus")
                 .fix("use 127.0.0.1 or ::1, and a proxy with a login in front of it for others"),
-            Self::Settings { setting, .. } => problem(1051, ExitStatus::Refused)
+            Self::Settings { setting, .. } => problem(Code::new(1051), ExitStatus::Refused)
                 .at(setting.clone())
                 .fix("mend [export] in timmy.toml; docs/export.md explains it"),
-            Self::Away(_) => problem(1052, ExitStatus::Unavailable)
+            Self::Away(_) => problem(Code::new(1052), ExitStatus::Unavailable)
                 .at("export.otlp")
                 .fix("start the collector; nothing is lost, the log is sent from where it stopped"),
-            Self::Busy { .. } => problem(1053, ExitStatus::Later)
+            Self::Busy { .. } => problem(Code::new(1053), ExitStatus::Later)
                 .at("export.otlp")
                 .fix("wait; nothing is lost, the log is sent from where it stopped"),
-            Self::Refused { place, said, .. } => problem(1054, ExitStatus::Unavailable)
+            Self::Refused { place, said, .. } => problem(Code::new(1054), ExitStatus::Unavailable)
                 .at(format!("{place} {said}").trim_end().to_owned())
                 .fix(
                     "check export.otlp and export.headers, and the collector's OTLP/HTTP receiver",
                 ),
-            Self::Cursor { path, .. } => problem(1055, ExitStatus::Internal).at(path.clone()).fix(
+            Self::Cursor { path, .. } => problem(Code::new(1055), ExitStatus::Internal).at(path.clone()).fix(
                 "check the disk; a damaged file can be removed, and the last week is sent again",
             ),
             Self::Files(error) => error.problem(),

@@ -229,3 +229,7 @@ fn of_gauges(gauges: &[Gauge]) -> String {
     });
     recorder.handle().render()
 }
+
+#[cfg(test)]
+#[path = "prometheus_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! Putting files aside, and removing them when they are old.
 
+use std::fs::DirEntry;
 use std::fs::File;
 use std::io;
 use std::io::Read;
@@ -20,6 +21,9 @@ const STAMP: &str = "%Y%m%dT%H%M%SZ";
 const ENDING: &str = ".jsonl";
 /// A file that begins longer ago than this is put aside.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// What names of files begin with while they are written, to replace another one.
+const DRAFTS: [&str; 2] = [".last_state-", ".otlp-"];
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// The part of a file in which its first time is looked for, in bytes.
 const BEGINNING: u64 = 4 << 10;
 
@@ -62,7 +66,12 @@ pub(super) fn remove_old(
     for entry in std::fs::read_dir(directory).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let name = entry.file_name();
-        let Some(aside) = name.to_str().and_then(time_in) else {
+        let name = name.to_str().unwrap_or_default();
+        let draft = DRAFTS.iter().any(|draft| name.starts_with(draft));
+        if draft && is_left(&entry, now) {
+            drop(std::fs::remove_file(entry.path()));
+        }
+        let Some(aside) = time_in(name) else {
             continue;
         };
         if now.duration_since(aside).unsigned_abs() > keep && aside < now {
@@ -72,6 +81,13 @@ pub(super) fn remove_old(
         }
     }
     Ok(())
+}
+
+/// Whether nobody writes a draft any more: it takes milliseconds.
+fn is_left(entry: &DirEntry, now: Timestamp) -> bool {
+    let modified = entry.metadata().and_then(|data| data.modified()).ok();
+    let modified = modified.and_then(|modified| Timestamp::try_from(modified).ok());
+    modified.is_some_and(|modified| now.duration_since(modified) > HOUR)
 }
 
 /// A time as names have it.

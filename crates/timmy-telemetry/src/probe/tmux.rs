@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use timmy_core::Redactor;
+use timmy_core::text;
 use tokio::process::Command;
 
 use super::Unseen;
@@ -121,9 +122,9 @@ pub fn sockets(root: &Path, further: &[PathBuf]) -> Vec<Socket> {
             continue;
         }
         let file = path.file_name().unwrap_or(path.as_os_str());
-        let mut name = file.to_string_lossy().into_owned();
+        let mut name = text::clean_line(&file.to_string_lossy());
         if sockets.iter().any(|socket| socket.name == name) {
-            name = path.to_string_lossy().into_owned();
+            name = text::clean_line(&path.to_string_lossy());
         }
         sockets.push(Socket { name, path, own });
     }

@@ -159,6 +159,8 @@ pub enum Inline {
     Code(String),
     /// An issue.
     Issue(IssueName),
+    /// An issue of the only repository there is, by its number.
+    Number(IssueName),
     /// A pull request.
     Pull(IssueName),
     /// A pull request to open.

@@ -23,6 +23,9 @@ pub struct Pause {
     pub scope: String,
     /// Whether a person asked for it.
     pub asked: bool,
+    /// Who asked for it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The code of the problem behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
@@ -66,6 +69,7 @@ impl Pauses {
                 let pause = Pause {
                     scope: short(scope),
                     asked: false,
+                    by: None,
                     code: Some(problem.code),
                     why: short(&problem.what),
                     fix: problem.fix.as_deref().map(short),
@@ -74,11 +78,12 @@ impl Pauses {
                 };
                 self.open.insert(scope.clone(), pause);
             }
-            EventKind::PauseAsked { reason, .. } => {
+            EventKind::PauseAsked { reason, by } => {
                 let since = self.open.get(FLEET).map_or(at, |pause| pause.since);
                 let pause = Pause {
                     scope: FLEET.to_owned(),
                     asked: true,
+                    by: Some(short(by)).filter(|by| !by.is_empty()),
                     code: None,
                     why: short(reason),
                     fix: None,
@@ -271,7 +276,7 @@ fn waited(gathered: &Gathered, since: Timestamp, until: Timestamp) -> Option<Str
     if let Some(pause) = held {
         return Some(match pause.asked {
             true => "a person had paused the fleet".to_owned(),
-            false => format!("{} was paused", pause.scope),
+            false => format!("paused: {}", pause.scope),
         });
     }
     let due = |(_, due): &&(IssueName, Timestamp)| since < *due && *due <= until;

@@ -181,6 +181,7 @@ fn of_inline(inline: &Inline, links: &Links) -> String {
         Inline::Text(text) => escaped(text),
         Inline::Code(text) => format!("<code>{}</code>", escaped(text)),
         Inline::Issue(name) => link(links.issue(name), &name.to_string()),
+        Inline::Number(name) => link(links.issue(name), &format!("#{}", name.number)),
         Inline::Pull(name) => link(links.pull(name), &name.to_string()),
         Inline::OpenPull(name) => link(links.pull(name), &format!("open #{}", name.number)),
     }

@@ -171,6 +171,7 @@ fn of_inline(inline: &Inline, links: &Links) -> String {
         Inline::Text(text) => safe(text),
         Inline::Code(text) => code(text),
         Inline::Issue(name) | Inline::Pull(name) => code(&name.to_string()),
+        Inline::Number(name) => code(&format!("#{}", name.number)),
         Inline::OpenPull(name) => code(&links.pull(name).unwrap_or_else(|| name.to_string())),
     }
 }
@@ -184,23 +185,36 @@ fn code(text: &str) -> String {
     format!("`{line}`")
 }
 
-/// Text from elsewhere, without any effect.
+/// Text from elsewhere, without any effect: nobody is told, nothing is linked, closed or drawn.
 fn safe(text: &str) -> String {
-    let defused = text::defuse_markdown(&text::clean_line(text));
-    let mut safe = String::with_capacity(defused.len());
-    let mut characters = defused.chars().peekable();
+    let line = text::clean_line(text);
+    let mut safe = String::with_capacity(line.len());
+    let mut characters = line.chars().peekable();
     while let Some(character) = characters.next() {
-        let before_digit = characters.peek().is_some_and(char::is_ascii_digit);
-        match character {
-            '|' | '`' | '*' | '_' | '~' | '\\' | '$' => {
-                safe.push_str(&format!("&#{};", u32::from(character)));
-            }
-            // `GH-12` and the like.
-            '-' if before_digit && safe.ends_with(|c: char| c.is_ascii_alphabetic()) => {
-                safe.push_str("&#45;");
-            }
-            other => safe.push(other),
+        let next = characters.peek().copied().unwrap_or(' ');
+        let acts = match character {
+            '@' | '#' | '!' | '<' | '>' | '&' | '[' | ']' => true,
+            '|' | '`' | '*' | '_' | '~' | '\\' | '$' => true,
+            // `https://`, `:tada:`
+            ':' => next == '/' || next.is_alphabetic(),
+            // `GH-12`
+            '-' => next.is_ascii_digit() && safe.ends_with(|c: char| c.is_ascii_alphabetic()),
+            // `www.example.org`
+            '.' => ends_with_www(&safe),
+            // The beginning of a line may be that of a list or a heading.
+            '+' | '=' => safe.is_empty(),
+            _ => false,
+        };
+        if acts {
+            safe.push_str(&format!("&#{};", u32::from(character)));
+        } else {
+            safe.push(character);
         }
     }
     safe
+}
+
+fn ends_with_www(text: &str) -> bool {
+    let last = text.as_bytes().last_chunk::<3>();
+    last.is_some_and(|last| last.eq_ignore_ascii_case(b"www"))
 }

@@ -92,7 +92,8 @@ pub(super) fn needs(
     let mut needs = Vec::new();
     needs.extend(of_pauses(gathered));
     needs.extend(of_alerts(gathered));
-    needs.extend(causes.iter().filter_map(of_platform));
+    let lasting = causes.iter().filter(|cause| !is_over(gathered, cause));
+    needs.extend(lasting.filter_map(of_platform));
     needs.extend(of_quarantine(gathered, view));
     needs.extend(of_issues(gathered, view));
     needs.extend(pulls.iter().filter_map(of_pull));
@@ -106,7 +107,8 @@ fn of_pauses(gathered: &Gathered) -> Vec<Need> {
     let lasting = gathered.pauses.iter().filter(|pause| pause.until.is_none());
     let need = |pause: &super::hours::Pause| {
         if pause.asked {
-            let what = format!("a person paused the fleet: {}", pause.why);
+            let who = pause.by.as_deref().unwrap_or("a person");
+            let what = format!("{who} paused the fleet: {}", pause.why);
             return Need::new(
                 Pressure::Standstill,
                 "fleet",
@@ -142,6 +144,18 @@ fn of_alerts(gathered: &Gathered) -> Vec<Need> {
         )
     };
     gathered.alerts.iter().map(need).collect()
+}
+
+/// Whether a later run did not fail for that reason any more.
+fn is_over(gathered: &Gathered, cause: &Cause) -> bool {
+    let runs = gathered.runs.iter();
+    let mut later = runs.skip_while(|run| run.run != cause.newest).skip(1);
+    later.any(|run| {
+        let concerned = cause.whose != Whose::Repository
+            || cause.issues.iter().any(|issue| issue.repo == run.repo);
+        let ended = run.outcome.as_ref();
+        concerned && ended.is_some_and(|outcome| Whose::of(outcome) != Some(cause.whose))
+    })
 }
 
 /// Faults of platforms and settings are told once, however many runs they ended.

@@ -148,7 +148,7 @@ impl Gathered {
             ..Self::default()
         };
         let (after, to) = gathered.places(log, window).await?;
-        let earlier = log.newest_of(&LASTING, after, EARLIER).await?;
+        let earlier = log.newest_up_to(&LASTING, after, EARLIER).await?;
         let mut folding = Folding::new(&gathered.runs, window);
         for event in &earlier {
             folding.pauses.apply(event);

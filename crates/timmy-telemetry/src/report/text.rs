@@ -86,6 +86,7 @@ fn of_inline(inline: &Inline, links: &Links) -> String {
     let text = match inline {
         Inline::Text(text) | Inline::Code(text) => text.clone(),
         Inline::Issue(name) | Inline::Pull(name) => name.to_string(),
+        Inline::Number(name) => format!("#{}", name.number),
         Inline::OpenPull(name) => links.pull(name).unwrap_or_else(|| name.to_string()),
     };
     timmy_core::text::clean_line(&text)

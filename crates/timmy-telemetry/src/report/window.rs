@@ -179,7 +179,9 @@ fn written(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let zoned = moment.to_zoned(zone.clone()).ok()?;
         Some(zoned.timestamp())
     };
-    if let Ok(time) = text.parse::<Time>() {
+    if !text.contains('-')
+        && let Ok(time) = text.parse::<Time>()
+    {
         let today = now.to_zoned(zone.clone()).date();
         let newest = meant(today.to_datetime(time)).filter(|at| *at <= now);
         return newest.or_else(|| meant(today.yesterday().ok()?.to_datetime(time)));

@@ -124,9 +124,8 @@ impl Made {
             read.transpose().map_err(told)
         };
         let (since, until) = (moment(&arguments.since)?, moment(&arguments.until)?);
-        let newest = log.newest().await.map_err(told)?;
         let night = log
-            .newest_of(&["loop_started"], newest, 1)
+            .newest_of_types(&["loop_started"], 1)
             .await
             .map_err(told)?;
         let night = night.first().map(|event| event.at);

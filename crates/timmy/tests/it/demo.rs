@@ -90,7 +90,7 @@ async fn the_log_is_read(home: &Home) {
             run["receipt"]["exit_code"].clone()
         )
     );
-    let needs = &report["needs_a_person"][0];
+    let needs = &report["needs_a_person"][0]["what"];
     assert!(
         needs.as_str().unwrap().contains("review pull request #6"),
         "{needs}"

@@ -7,12 +7,15 @@
 )]
 
 mod alerts;
+mod analyze;
+mod auth;
 mod bad_input;
 mod budget;
 mod caches;
 mod control;
 mod demo;
 mod edges;
+mod export;
 mod home;
 mod hosts;
 mod hurdles;
@@ -34,12 +37,15 @@ mod private_root;
 mod providers;
 mod queue;
 mod readme;
+mod report;
 mod served;
 mod tap;
 mod telemetry;
 mod together;
+mod top;
 mod units;
 mod watch;
+mod watchdog;
 mod way;
 mod workflow;
 mod workspace;

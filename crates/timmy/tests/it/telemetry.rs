@@ -67,7 +67,7 @@ impl Drop for Tmux {
     fn drop(&mut self) {
         let mut command = std::process::Command::new("tmux");
         command.arg("-S").arg(&self.socket).arg("kill-server");
-        drop(command.status());
+        drop(command.stderr(Stdio::null()).status());
     }
 }
 
@@ -343,6 +343,27 @@ async fn a_torn_line_and_a_broken_last_state_cost_no_more_than_themselves() {
 }
 
 #[tokio::test]
+async fn collectors_at_the_same_time_write_whole_lines_and_tell_each_change_once() {
+    let home = Home::new();
+    std::fs::write(home.beside("crontab"), "0 0 * * * root backup\n").unwrap();
+    home.configure(&planted(&home));
+    let collect = || here(&home, &["telemetry", "collect"]);
+    let (one, two, three, four) = tokio::join!(collect(), collect(), collect(), collect());
+    let told: usize = [one, two, three, four]
+        .into_iter()
+        .map(|ran| changes(&ran.well().json(), "timer.state"))
+        .filter(|changes| changes.contains(&"cron:backup: - -> unknown".to_owned()))
+        .count();
+    assert_eq!(1, told);
+    let directory = home.root().join("telemetry");
+    let of_the_timer = |line: &Value| line["of"] == json!("cron:backup");
+    let samples = lines(&directory.join("metrics.jsonl"));
+    assert_eq!(4, samples.iter().filter(|line| of_the_timer(line)).count());
+    let changed = lines(&directory.join("events.jsonl"));
+    assert_eq!(1, changed.iter().filter(|line| of_the_timer(line)).count());
+}
+
+#[tokio::test]
 async fn a_repository_that_would_take_the_files_in_is_refused() {
     let home = Home::new();
     home.configure(&planted(&home));
@@ -424,7 +445,8 @@ async fn until(file: &Path, is: impl Fn(&Value) -> bool) {
             }
             let waited = tokio::task::spawn_blocking(move || {
                 let mut buffer = [MaybeUninit::uninit(); 4 << 10];
-                drop(inotify::Reader::new(&watch, &mut buffer).next().unwrap());
+                let mut changes = inotify::Reader::new(&watch, &mut buffer);
+                changes.next().map(|_| ()).unwrap();
             });
             waited.await.unwrap();
         }

@@ -207,8 +207,8 @@ async fn a_view_shows_what_runs_on_other_hosts() {
 }
 
 /// The tmux of a home.
-struct Panes {
-    socket: PathBuf,
+pub(crate) struct Panes {
+    pub(crate) socket: PathBuf,
 }
 
 impl Panes {
@@ -224,7 +224,7 @@ impl Panes {
         command
     }
 
-    async fn tmux(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn tmux(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().await.unwrap();
         assert!(output.status.success(), "tmux {arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
@@ -241,7 +241,7 @@ impl Panes {
     }
 
     /// Waits until a pane shows a text. tmux itself says when a pane's picture changes.
-    async fn until_shown(&self, pane: &str, text: &str) {
+    pub(crate) async fn until_shown(&self, pane: &str, text: &str) {
         let mut client = self.command(&["-C", "attach", "-f", "read-only"]);
         // A control client whose input ends is gone.
         client.stdin(Stdio::piped());

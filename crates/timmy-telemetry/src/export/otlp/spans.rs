@@ -225,7 +225,8 @@ impl<'a> Trace<'a> {
             // Nothing tells when it began but how long it took.
             if let EventKind::ModelCallSettled { duration_ms, .. } = &answered.kind {
                 let length = duration_ms.saturating_mul(1_000_000);
-                span.start_time_unix_nano = span.end_time_unix_nano.saturating_sub(length);
+                let start = span.end_time_unix_nano.saturating_sub(length);
+                span.start_time_unix_nano = start.max(nanoseconds(self.bounds.0));
             }
         }
         self.spans.push(span);
@@ -239,10 +240,10 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// A request to a model. The one that answered gives it its name, else the one that was asked for.
+    /// A request to a model. The one that was asked for gives it its name, where that is known.
     fn chat(&self, reserved: &Event, end: Timestamp, provider: &str, answered: &str) -> Span {
         let asked = self.told.models.get(provider).map_or("", String::as_str);
-        let model = if answered.is_empty() { asked } else { answered };
+        let model = if asked.is_empty() { answered } else { asked };
         let name = format!("{} {model}", names::CHAT);
         let mut span = self.span(reserved.seq, name.trim_end(), (reserved.at, end));
         span.kind = SpanKind::Client as i32;

@@ -289,6 +289,14 @@ fn a_night_at_work() {
 }
 
 #[test]
+fn the_page_shows_a_frame_as_it_is() {
+    let page = include_str!("../../../../../docs/top.md");
+    let shown = page.split("```text\n").nth(1).unwrap_or_default();
+    let shown = shown.split("\n```").next().unwrap_or_default();
+    assert_eq!(frame(&app(&Script::night(), (80, 24), 130)), shown);
+}
+
+#[test]
 fn a_fleet_that_is_paused() {
     let mut log = Script::night();
     let paused = EventKind::PauseAsked {

@@ -43,21 +43,15 @@ fn asks(app: &App) -> bool {
 
 /// Runs first; below them two by two, or one below the other, as long as there is room.
 fn arrange(frame: &mut Frame<'_>, app: &App, body: Rect) {
-    let own = runs::panel(app, usize::from(body.width));
-    let others = body.height.saturating_sub(own.height().max(LEAST));
-    // The runs get half of the room, and what the others leave.
-    let height = own.height().max(LEAST).min(body.height);
-    let height = if others < 2 * LEAST {
-        height.min((body.height / 2).max(LEAST)).min(body.height)
-    } else {
-        height
-    };
+    // The others get a third of the room, where the runs need all of it.
+    let most = (body.height - body.height / 3).max(LEAST).min(body.height);
+    let height = runs::height(app).max(LEAST).min(most);
     let (mine, below) = split(body, height);
-    if below.height < LEAST {
-        own.draw(frame, app, body);
+    if below.height < 2 {
+        runs::draw(frame, app, body);
         return;
     }
-    own.draw(frame, app, mine);
+    runs::draw(frame, app, mine);
     if body.width >= WIDE {
         two_columns(frame, app, below);
     } else {
@@ -67,41 +61,36 @@ fn arrange(frame: &mut Frame<'_>, app: &App, body: Rect) {
 
 fn two_columns(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let left_width = area.width / 2;
-    let (left, right) = (left_width - 1, area.width - left_width - 1);
-    let column = |area: Rect, first: bool| Rect {
-        x: if first {
-            area.x
-        } else {
-            area.x + left_width + 1
-        },
-        width: if first { left } else { right },
+    let left = |area: Rect| Rect {
+        width: left_width - 1,
         ..area
     };
-    let alerts = panels::alerts(app, usize::from(right));
-    let queue = panels::queue(app, usize::from(left));
+    let right = |area: Rect| Rect {
+        x: area.x + left_width + 1,
+        width: area.width - left_width - 1,
+        ..area
+    };
+    let (queue, alerts) = (panels::queue(app), panels::alerts(app));
     if area.height < 2 * LEAST {
-        queue.draw(frame, app, column(area, true));
-        alerts.draw(frame, app, column(area, false));
+        queue.draw(frame, app, left(area));
+        alerts.draw(frame, app, right(area));
         return;
     }
-    let providers = panels::providers(app, usize::from(left));
-    let budget = panels::budget(app, usize::from(right));
-    let wants = providers.height().max(budget.height()).max(LEAST);
-    let second = wants.min(area.height / 2);
-    let (upper, lower) = split(area, area.height - second);
-    queue.draw(frame, app, column(upper, true));
-    alerts.draw(frame, app, column(upper, false));
-    providers.draw(frame, app, column(lower, true));
-    budget.draw(frame, app, column(lower, false));
+    let providers = panels::providers(app);
+    let budget = panels::budget(app, usize::from(right(area).width));
+    let (upper, lower) = split(area, area.height - area.height / 2);
+    queue.draw(frame, app, left(upper));
+    alerts.draw(frame, app, right(upper));
+    providers.draw(frame, app, left(lower));
+    budget.draw(frame, app, right(lower));
 }
 
 fn one_column(frame: &mut Frame<'_>, app: &App, area: Rect) {
-    let room = usize::from(area.width);
     let panels: [Panel; 4] = [
-        panels::alerts(app, room),
-        panels::queue(app, room),
-        panels::budget(app, room),
-        panels::providers(app, room),
+        panels::alerts(app),
+        panels::queue(app),
+        panels::budget(app, usize::from(area.width)),
+        panels::providers(app),
     ];
     let mut left = area;
     for panel in panels {

@@ -100,6 +100,6 @@ fn help(frame: &mut Frame<'_>, app: &App, area: Rect) {
             Span::raw(meaning),
         ]));
     }
-    frame.render_widget(Clear, window);
+    frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(lines), window);
 }

@@ -2,68 +2,74 @@
 
 use jiff::Timestamp;
 use ratatui::style::Style;
-use ratatui::text::Line;
-use ratatui::text::Span;
 use timmy_core::money::MicroUsd;
 
+use super::panel::Entry;
 use super::panel::Panel;
 use crate::commands::top::app::App;
 use crate::commands::top::books::Account;
 use crate::commands::top::cells;
+use crate::commands::top::fleet::Fleet;
 use crate::commands::top::fleet::Provider;
 use crate::commands::top::fleet::Waiting;
 
 /// The widest bar.
 const BAR: usize = 20;
+/// The width of a name before a bar.
+const NAME: usize = 6;
 /// Parts of a bar that is full.
 const WHOLE: u64 = 1_000;
 /// From here on a bar warns.
 const NEARLY: u64 = 800;
 
-fn line(app: &App, text: &str, room: usize, style: Style) -> Line<'static> {
-    Line::from(Span::styled(
-        cells::cut(text, room, app.looks.mark()),
-        style,
-    ))
-}
-
 fn since(app: &App, at: Timestamp) -> String {
     cells::span(app.now.duration_since(at).as_secs())
 }
 
+/// A panel whose entries come from the log, or that says why it has none.
+fn from_log(
+    app: &App,
+    title: String,
+    nothing: &str,
+    make: impl FnOnce(&Fleet) -> Vec<Entry>,
+) -> Panel {
+    let quiet = app.looks.quiet();
+    let mut entries = app.fleet.as_ref().map(make).unwrap_or_default();
+    if entries.is_empty() {
+        let why = if app.fleet.is_some() {
+            nothing
+        } else {
+            "not known yet"
+        };
+        entries.push(Entry::new(why.to_owned(), quiet));
+    }
+    Panel { title, entries }
+}
+
 /// What is held back, and the issues that wait.
-pub(super) fn queue(app: &App, room: usize) -> Panel {
+pub(super) fn queue(app: &App) -> Panel {
     let looks = app.looks;
     let title = match &app.books {
         Some(books) => format!("Queue: {} offered, {} taken", books.offered, books.taken),
         None => "Queue".to_owned(),
     };
-    let mut lines = Vec::new();
-    let Some(fleet) = &app.fleet else {
-        return Panel { title, lines };
-    };
-    // The pause of a person stands at the top of the screen.
-    for (scope, held) in fleet.held.iter().filter(|(scope, _)| *scope != "fleet") {
-        let what = looks.plain(&held.problem.what);
-        let text = format!(
-            "{} held {}: {what}",
-            looks.plain(scope),
-            since(app, held.since)
-        );
-        lines.push(line(app, &text, room, looks.warning()));
-    }
-    for (issue, why) in &fleet.waiting {
-        let issue = issue.to_string();
-        if !app.shows(&issue, "") {
-            continue;
-        }
-        let text = format!("{issue} {}", waits(app, why));
-        lines.push(line(app, &text, room, Style::new()));
-    }
-    if lines.is_empty() {
-        lines.push(line(app, "nothing waits", room, looks.quiet()));
-    }
-    Panel { title, lines }
+    from_log(app, title, "nothing waits", |fleet| {
+        // The pause of a person stands at the top of the screen.
+        let held = fleet.held.iter().filter(|(scope, _)| *scope != "fleet");
+        let held = held.map(|(scope, held)| {
+            let (scope, since) = (looks.plain(scope), since(app, held.since));
+            let what = looks.plain(&held.problem.what);
+            Entry::new(format!("{scope} held for {since}: {what}"), looks.warning())
+        });
+        let waiting = fleet
+            .waiting
+            .iter()
+            .map(|(issue, why)| (issue.to_string(), why));
+        let waiting = waiting.filter(|(issue, _)| app.shows(issue, ""));
+        let waiting = waiting
+            .map(|(issue, why)| Entry::new(format!("{issue} {}", waits(app, why)), Style::new()));
+        held.chain(waiting).collect()
+    })
 }
 
 fn waits(app: &App, why: &Waiting) -> String {
@@ -85,60 +91,89 @@ fn waits(app: &App, why: &Waiting) -> String {
     }
 }
 
-/// Day and fleet, each with a bar for every limit it has.
-pub(super) fn budget(app: &App, room: usize) -> Panel {
-    let title = "Budget".to_owned();
-    let mut lines = Vec::new();
-    if let Some(books) = &app.books {
-        account(app, "today", &books.day, room, &mut lines);
-        account(app, "ever", &books.fleet, room, &mut lines);
-    }
-    Panel { title, lines }
+/// A limit, and what is used of it.
+struct Used {
+    name: &'static str,
+    /// In thousandths; none without a limit.
+    parts: Option<u64>,
+    text: String,
 }
 
-fn account(app: &App, name: &str, account: &Account, room: usize, lines: &mut Vec<Line<'static>>) {
+/// Day and fleet, each with a bar for every limit it has.
+pub(super) fn budget(app: &App, room: usize) -> Panel {
+    let mut used = Vec::new();
+    if let Some(books) = &app.books {
+        account("today", &books.day, &mut used);
+        account("ever", &books.fleet, &mut used);
+    }
+    let barred = used.iter().filter(|used| used.parts.is_some());
+    let longest = barred.map(|used| cells::width(&used.text)).max();
+    let bar = room
+        .saturating_sub(NAME + longest.unwrap_or(0) + 1)
+        .min(BAR);
+    let mut entries: Vec<Entry> = used.iter().map(|used| entry(app, used, bar)).collect();
+    if entries.is_empty() {
+        entries.push(Entry::new("not known yet".to_owned(), app.looks.quiet()));
+    }
+    let title = "Budget".to_owned();
+    Panel { title, entries }
+}
+
+fn account(name: &'static str, account: &Account, used: &mut Vec<Used>) {
     let booked = account.standing.booked();
     let (tokens, cost) = (booked.tokens(), booked.cost);
     let limit = account.limit;
+    let mut name = Some(name);
     if let Some(most) = limit.tokens {
-        let text = format!("{} of {} tokens", cells::count(tokens), cells::count(most));
-        lines.push(bar(app, name, (tokens, most), &text, room));
+        used.push(Used {
+            name: name.take().unwrap_or_default(),
+            parts: Some(parts(tokens, most)),
+            text: format!("{} of {} tokens", cells::count(tokens), cells::count(most)),
+        });
     }
     if let Some(most) = limit.cost {
-        let text = format!("{} of {}", dollars(cost), dollars(most));
-        lines.push(bar(app, name, (cost.0, most.0), &text, room));
+        used.push(Used {
+            name: name.take().unwrap_or_default(),
+            parts: Some(parts(cost.0, most.0)),
+            text: format!("{} of {}", dollars(cost), dollars(most)),
+        });
     }
-    if limit.tokens.is_none() && limit.cost.is_none() {
+    if let Some(name) = name {
         let text = format!(
-            "{name:5} {} tokens, {}, no limit",
+            "{} tokens, {}, no limit",
             cells::count(tokens),
             dollars(cost)
         );
-        lines.push(line(app, &text, room, Style::new()));
+        let parts = None;
+        used.push(Used { name, parts, text });
     }
 }
 
-fn bar(app: &App, name: &str, (used, most): (u64, u64), text: &str, room: usize) -> Line<'static> {
-    let looks = app.looks;
+fn parts(used: u64, most: u64) -> u64 {
     let parts = u128::from(used) * u128::from(WHOLE) / u128::from(most.max(1));
-    let parts = u64::try_from(parts).unwrap_or(u64::MAX).min(WHOLE);
+    u64::try_from(parts).unwrap_or(u64::MAX).min(WHOLE)
+}
+
+fn entry(app: &App, used: &Used, width: usize) -> Entry {
+    let looks = app.looks;
+    let name = cells::fit(used.name, NAME, looks.mark());
+    let Some(parts) = used.parts else {
+        return Entry::new(format!("{name}{}", used.text), Style::new());
+    };
     let style = match parts {
         WHOLE.. => looks.bad(),
         NEARLY.. => looks.warning(),
         _ => looks.good(),
     };
-    let taken = 6 + cells::width(text) + 1;
-    let width = room.saturating_sub(taken).min(BAR);
     let filled = usize::try_from(parts).unwrap_or(0) * width / usize::try_from(WHOLE).unwrap_or(1);
     let (full, empty) = looks.bar();
-    let drawn = full.to_string().repeat(filled) + &empty.to_string().repeat(width - filled);
-    let text = cells::cut(text, room.saturating_sub(6), looks.mark());
-    Line::from(vec![
-        Span::raw(format!("{name:5} ")),
-        Span::styled(drawn, style),
-        Span::raw(if width > 0 { " " } else { "" }),
-        Span::raw(text),
-    ])
+    let bar = full.to_string().repeat(filled) + &empty.to_string().repeat(width - filled);
+    let gap = if width > 0 { " " } else { "" };
+    Entry {
+        word: Some((format!("{name}{bar}{gap}"), style)),
+        text: used.text.clone(),
+        style: Style::new(),
+    }
 }
 
 fn dollars(cost: MicroUsd) -> String {
@@ -146,33 +181,24 @@ fn dollars(cost: MicroUsd) -> String {
 }
 
 /// Each provider by its newest calls.
-pub(super) fn providers(app: &App, room: usize) -> Panel {
+pub(super) fn providers(app: &App) -> Panel {
     let looks = app.looks;
     let title = "Providers".to_owned();
-    let mut lines = Vec::new();
-    let Some(fleet) = &app.fleet else {
-        return Panel { title, lines };
-    };
-    for (name, provider) in &fleet.providers {
-        let (word, style) = match provider.answers() {
-            None => ("asked", Style::new()),
-            Some(true) => ("answers", looks.good()),
-            Some(false) => ("FAILS", looks.bad()),
+    from_log(app, title, "no model was asked yet", |fleet| {
+        let entry = |(name, provider): (&String, &Provider)| {
+            let (word, style) = match provider.answers() {
+                None => ("is asked", Style::new()),
+                Some(true) => ("answers", looks.good()),
+                Some(false) => ("FAILS", looks.bad()),
+            };
+            Entry {
+                word: Some((format!("{} {word} ", looks.plain(name)), style)),
+                text: newest(app, provider),
+                style: Style::new(),
+            }
         };
-        let name = cells::fit(&looks.plain(name), 10.min(room), looks.mark());
-        let word = cells::fit(word, 8, looks.mark());
-        let left = room.saturating_sub(20);
-        let rest = cells::cut(&newest(app, provider), left, looks.mark());
-        lines.push(Line::from(vec![
-            Span::raw(name + " "),
-            Span::styled(word, style),
-            Span::raw(format!(" {rest}")),
-        ]));
-    }
-    if lines.is_empty() {
-        lines.push(line(app, "no model was asked yet", room, looks.quiet()));
-    }
-    Panel { title, lines }
+        fleet.providers.iter().map(entry).collect()
+    })
 }
 
 fn newest(app: &App, provider: &Provider) -> String {
@@ -201,28 +227,23 @@ fn newest(app: &App, provider: &Provider) -> String {
 }
 
 /// Open alerts, the most pressing first.
-pub(super) fn alerts(app: &App, room: usize) -> Panel {
+pub(super) fn alerts(app: &App) -> Panel {
     let looks = app.looks;
-    let fleet = app.fleet.as_ref();
-    let open = fleet.map(super::super::fleet::Fleet::pressing);
-    let open = open.unwrap_or_default();
-    let title = format!("Alerts: {}", open.len());
-    let mut lines: Vec<Line<'static>> = open
-        .into_iter()
-        .map(|(key, alert)| {
-            let text = format!(
-                "{} {} {}, {}: {}",
-                alert.severity,
-                key.code,
-                looks.plain(&key.subject),
-                since(app, alert.since),
-                looks.plain(&alert.what)
-            );
-            line(app, &text, room, looks.of_severity(alert.severity))
-        })
-        .collect();
-    if lines.is_empty() {
-        lines.push(line(app, "none", room, looks.quiet()));
-    }
-    Panel { title, lines }
+    let open = app.fleet.as_ref().map_or(0, |fleet| fleet.alerts.len());
+    from_log(app, format!("Alerts: {open}"), "none", |fleet| {
+        let pressing = fleet.pressing().into_iter();
+        let entry = pressing.map(|(key, alert)| {
+            let (code, subject) = (key.code, looks.plain(&key.subject));
+            let (since, what) = (since(app, alert.since), looks.plain(&alert.what));
+            Entry {
+                word: Some((
+                    format!("{} ", alert.severity),
+                    looks.of_severity(alert.severity),
+                )),
+                text: format!("{code} {subject}: {what} ({since})"),
+                style: Style::new(),
+            }
+        });
+        entry.collect()
+    })
 }

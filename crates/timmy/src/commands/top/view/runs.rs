@@ -1,9 +1,13 @@
 //! What runs: as many columns as there is room for.
 
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::text::Span;
+use ratatui::widgets::Paragraph;
 
-use super::panel::Panel;
+use super::panel;
 use crate::commands::board::Live;
 use crate::commands::telling::tell;
 use crate::commands::top::app::App;
@@ -93,8 +97,15 @@ impl Column {
     }
 }
 
-/// The runs, the selected one marked, with its last event below where that has no column.
-pub(super) fn panel(app: &App, room: usize) -> Panel {
+/// Rows that all of it needs: a heading, the names of columns, the runs, the last event.
+pub(super) fn height(app: &App) -> u16 {
+    u16::try_from(app.runs().len() + 3).unwrap_or(u16::MAX)
+}
+
+/// The runs, the selected one marked and always among those that are shown, with its last event
+/// below where that has no column.
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
+    let (room, height) = (usize::from(area.width), usize::from(area.height));
     let runs = app.runs();
     let looks = app.looks;
     let filter = match app.filter.as_str() {
@@ -102,45 +113,56 @@ pub(super) fn panel(app: &App, room: usize) -> Panel {
         filter => format!(", with {:?}", looks.plain(filter)),
     };
     let title = format!("Runs: {}{filter}", runs.len());
+    let mut lines = vec![panel::heading(app, &title, room)];
     if runs.is_empty() {
-        let nothing = match app.filter.is_empty() {
-            true => "nothing runs",
-            false => "nothing that runs has that text; Esc shows all",
+        let nothing = match (&app.fleet, app.filter.as_str()) {
+            (None, _) => "not known yet",
+            (Some(_), "") => "nothing runs",
+            (Some(_), _) => "nothing that runs has that text; Esc shows all",
         };
-        let lines = vec![Line::from(cells::cut(nothing, room, looks.mark()))];
-        return Panel { title, lines };
+        let nothing = cells::cut(nothing, room, looks.mark());
+        lines.push(Line::from(Span::styled(nothing, looks.quiet())));
+        frame.render_widget(Paragraph::new(lines), area);
+        return;
     }
     let columns = columns(&runs, room);
-    let names: Vec<String> = columns
-        .iter()
-        .map(|(column, width)| cells::fit(column.name(), *width, looks.mark()))
-        .collect();
-    let header = cells::fit(&format!("  {}", names.join(" ")), room, looks.mark());
-    let mut lines = vec![Line::from(Span::styled(header, looks.quiet()))];
-    let selection = app.selection();
-    for (place, (slot, live)) in runs.iter().enumerate() {
-        let row: Vec<String> = columns
-            .iter()
-            .map(|(column, width)| cells::fit(&column.cell(app, *slot, live), *width, looks.mark()))
-            .collect();
-        let chosen = selection == Some(place);
-        let lead = if chosen { looks.pointer() } else { ' ' };
-        let row = cells::fit(&format!("{lead} {}", row.join(" ")), room, looks.mark());
-        let style = if chosen {
-            looks.selected()
-        } else {
-            ratatui::style::Style::new()
-        };
-        lines.push(Line::from(Span::styled(row, style)));
+    let names = columns.iter();
+    let names = names.map(|(column, width)| cells::fit(column.name(), *width, looks.mark()));
+    let names = names.collect::<Vec<_>>().join(" ");
+    let header = cells::fit(&format!("  {names}"), room, looks.mark());
+    lines.push(Line::from(Span::styled(header, looks.quiet())));
+    let selection = app.selection().unwrap_or(0);
+    let rows = height.saturating_sub(lines.len());
+    let first = (selection + 1).saturating_sub(rows);
+    for (place, run) in runs.iter().enumerate().skip(first).take(rows) {
+        lines.push(row(app, &columns, *run, selection == place, room));
     }
     let has_event = columns.iter().any(|(column, _)| *column == Column::Event);
-    let chosen = selection.and_then(|place| runs.get(place));
-    if let Some((_, live)) = chosen.filter(|_| !has_event) {
+    if let Some((_, live)) = runs.get(selection).filter(|_| !has_event) {
         let event = last_event(app, live);
         let event = cells::cut(&format!("  last: {event}"), room, looks.mark());
         lines.push(Line::from(Span::styled(event, looks.quiet())));
     }
-    Panel { title, lines }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn row(
+    app: &App,
+    columns: &[(Column, usize)],
+    (slot, live): (u32, &Live),
+    chosen: bool,
+    room: usize,
+) -> Line<'static> {
+    let looks = app.looks;
+    let cells = columns
+        .iter()
+        .map(|(column, width)| cells::fit(&column.cell(app, slot, live), *width, looks.mark()));
+    let (lead, style) = match chosen {
+        true => (looks.pointer(), looks.selected()),
+        false => (' ', Style::new()),
+    };
+    let row = format!("{lead} {}", cells.collect::<Vec<_>>().join(" "));
+    Line::from(Span::styled(cells::fit(&row, room, looks.mark()), style))
 }
 
 /// The columns there is room for. What is left is shared by title and event.
