@@ -105,7 +105,7 @@ async fn alerts(host: &Host, store: &Store) -> Result<Alerts, Problem> {
     let queue = store.queue(Arc::clone(&clock)).await.map_err(told)?;
     let identity = Identity::of_this_process(&host.root).map_err(|error| error.problem())?;
     let log = store.log(Arc::clone(&clock));
-    Ok(Alerts::new(log, queue, clock, identity.worker.clone()))
+    Ok(Alerts::new(log, queue, clock, identity.worker))
 }
 
 async fn alert(host: &Host, store: &Store, verdict: &Verdict) -> Result<(), Problem> {

@@ -67,7 +67,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
     match &cli.command {
         Command::Doctor => doctor::run(&host).await,
         Command::Sprint(arguments) => sprint::run(&host, arguments).await,
-        Command::Loop(arguments) => night::run(&host, arguments).await,
+        Command::Loop(arguments) => Box::pin(night::run(&host, arguments)).await,
         Command::Explain { subject } => explain::issue(&host, subject).await,
         Command::Prompt { issue } => explain::prompt(&host, issue).await,
         Command::Runs { limit } => runs::list(&host, *limit).await,
