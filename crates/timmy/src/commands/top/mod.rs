@@ -70,7 +70,7 @@ pub(super) async fn run(host: &Host, arguments: &TopArguments) -> Ended {
 
 fn no_terminal() -> Problem {
     let what = "there is no terminal to draw on";
-    Problem::new(Code::new(1_071), ExitStatus::Usage, what)
+    Problem::new(Code::new(1071), ExitStatus::Usage, what)
         .at("standard input, standard output, TERM")
         .fix("`timmy watch` needs none; `timmy top --once` prints one frame as text")
 }

@@ -207,7 +207,7 @@ impl Signals {
 
 fn gone(error: &io::Error) -> Problem {
     let what = "the terminal cannot be drawn on any more";
-    Problem::new(Code::new(1_072), ExitStatus::Unavailable, what)
+    Problem::new(Code::new(1072), ExitStatus::Unavailable, what)
         .at(error.to_string())
         .fix("nothing else ended with the view; start it again in another terminal")
 }
