@@ -18,6 +18,7 @@ mod books;
 mod cells;
 mod feed;
 mod fleet;
+mod keys;
 mod log_view;
 mod looks;
 mod shell;
