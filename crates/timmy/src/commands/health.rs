@@ -216,6 +216,14 @@ mod tests {
             fix: "timmy sprint --repo me/project --issue 7".to_owned(),
             since: None,
         };
-        insta::assert_snapshot!(paragraph(&finding), @"");
+        insta::assert_snapshot!(paragraph(&finding), @r"
+        WARNING TIMMY-1001 the claim on me/project#7 is not renewed, and keeps others
+            from it
+          about: me/project#7
+          - refs/timmy/claims/7, held by run 019aa3d1-8d4b-7a51-b3a4-2f3f2d7f1f77: no
+            such run is open in the log
+          - not renewed for 20 min; it lives 10 min without
+          to do: timmy sprint --repo me/project --issue 7
+        ");
     }
 }

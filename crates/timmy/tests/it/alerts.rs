@@ -8,6 +8,9 @@ use serde_json::json;
 use crate::home::Home;
 use crate::home::Ran;
 use crate::home::ran;
+use crate::loop_stage::Follower;
+use crate::loop_stage::QUICK;
+use crate::loop_stage::Stage;
 
 /// A home with no forge, whose disk is full or not, and whose news goes to a script.
 struct Told {
@@ -151,4 +154,30 @@ async fn a_home_without_a_configuration_can_be_looked_at() {
     let possible = [json!("TIMMY-1008"), json!("TIMMY-1010")];
     assert!(codes.iter().all(|code| possible.contains(code)), "{looked}");
     assert_eq!(json!([]), looked["unseen"]);
+}
+
+#[tokio::test]
+async fn a_loop_looks_after_itself() {
+    let stage = Stage::new().await;
+    let nowhere = stage.home.beside("nowhere").display().to_string();
+    stage.configure(&format!(
+        "{QUICK}[health]\nkeep_free_bytes = {FULL}\n[hermes]\nhome = {nowhere:?}\n\
+         [telemetry]\nevery_s = 1\n\
+         [telemetry.timers]\ncrontabs = []\ncron_logs = []\nhermes_homes = [{nowhere:?}]\n"
+    ));
+    stage.worker.set_held(true);
+    let night = stage.start(&["--until-idle"]);
+    stage.worker.reached().await;
+    let mut log = Follower::start(&stage);
+    let disk = |event: &Value| event["code"] == json!("TIMMY-1008");
+    log.next_that("alert_raised", disk).await;
+    stage.worker.open(1);
+    night.ended().await.well();
+    // A run that is at work is no finding.
+    let raised = stage.recorded("alert_raised").await;
+    let own: Vec<&Value> = raised
+        .iter()
+        .filter(|event| event["code"] != json!("TIMMY-1010"))
+        .collect();
+    assert_eq!(1, own.len(), "{raised:?}");
 }

@@ -309,3 +309,38 @@ async fn all_planted_faults_are_found_together_and_go_one_by_one() {
         planted.finds(&there).await;
     }
 }
+
+#[tokio::test]
+async fn work_waits_beside_a_loop_that_was_killed() {
+    let planted = Planted::after_a_night().await;
+    for number in ["one", "two"] {
+        let title = format!("The state is broken again ({number})");
+        planted.stage.forge.issue(&title).await;
+    }
+    planted.stage.worker.set_held(true);
+    let mut night = planted.command(&["loop", "--slots", "1", "--json"]);
+    let night = night.stdout(Stdio::null()).stderr(Stdio::null());
+    let night = night.spawn().unwrap();
+    planted.stage.worker.reached().await;
+    all_ended(kill(night).await).await;
+    planted.stage.worker.set_held(false);
+    planted.stage.worker.open(1);
+    planted.configure("idle_s = 0\n");
+    let codes = async || {
+        let findings = planted.findings().await;
+        let codes = findings
+            .iter()
+            .map(|one| one["code"].as_str().unwrap().to_owned());
+        codes.collect::<Vec<_>>()
+    };
+    // One issue waits for its dead worker first; the other only for somebody to begin.
+    assert_eq!(["TIMMY-1003", "TIMMY-1009"].as_slice(), codes().await);
+    planted.run(&["pause", "lunch"]).await.well();
+    assert_eq!(["TIMMY-1009"].as_slice(), codes().await);
+    planted.run(&["resume"]).await.well();
+    let first = planted.findings().await.remove(0);
+    let fix = first["fix"].as_str().unwrap().replace("timmy ", "") + " --until-idle";
+    let words: Vec<&str> = fix.split(' ').collect();
+    planted.run(&words).await.well();
+    assert_eq!(Vec::<String>::new(), codes().await);
+}

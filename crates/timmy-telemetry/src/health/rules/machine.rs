@@ -66,7 +66,7 @@ fn full(disk: &DiskSeen, subject: String, keep: u64) -> Finding {
         code: code::DISK,
         severity: Severity::Critical,
         subject,
-        what: format!("the disk at {} is full: {}", disk.mount, room(disk)),
+        what: format!("the disk at {} is full", disk.mount),
         evidence: vec![
             room(disk),
             format!(
