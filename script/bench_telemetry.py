@@ -34,29 +34,28 @@ DAMAGED = 200
 TARGETS = {"analyze_s": 2.0, "peak_mb": 100, "linear": 1.2, "collect_ms": 100}
 
 AGGREGATES = """
-SET threads = 2;
 SELECT count(*), sum(samples) FROM (
-  SELECT host, series, of, count(*) AS samples, min(value), max(value), avg(value),
-         arg_min(value, at), arg_max(value, at), min(at), max(at)
+  SELECT host, series, "of", count(*) AS samples, min(value), max(value), avg(value),
+         arg_min(value, "at"), arg_max(value, "at"), min("at"), max("at")
   FROM read_json('{place}/metrics*.jsonl', format = 'newline_delimited', ignore_errors = true,
-    columns = {{at: 'TIMESTAMP', host: 'VARCHAR', series: 'VARCHAR', of: 'VARCHAR', value: 'DOUBLE', state: 'VARCHAR'}})
+    columns = {{"at": 'TIMESTAMP', host: 'VARCHAR', series: 'VARCHAR', "of": 'VARCHAR', value: 'DOUBLE', state: 'VARCHAR'}})
   WHERE value IS NOT NULL GROUP BY ALL);
 SELECT count(*), sum(passed) FROM (
-  SELECT host, series, of, state, sum(length) AS passed FROM (
-    SELECT host, series, of, state,
-           epoch(lead(at) OVER (PARTITION BY host, series, of ORDER BY at)) - epoch(at) AS length
+  SELECT host, series, "of", state, sum(length) AS passed FROM (
+    SELECT host, series, "of", state,
+           epoch(lead("at") OVER (PARTITION BY host, series, "of" ORDER BY "at")) - epoch("at") AS length
     FROM read_json('{place}/metrics*.jsonl', format = 'newline_delimited', ignore_errors = true,
-      columns = {{at: 'TIMESTAMP', host: 'VARCHAR', series: 'VARCHAR', of: 'VARCHAR', value: 'DOUBLE', state: 'VARCHAR'}})
+      columns = {{"at": 'TIMESTAMP', host: 'VARCHAR', series: 'VARCHAR', "of": 'VARCHAR', value: 'DOUBLE', state: 'VARCHAR'}})
     WHERE state IS NOT NULL) GROUP BY ALL);
 SELECT count(*), sum(chart) FROM (
-  SELECT host, series, of, time_bucket(INTERVAL 1 HOUR, at), count(*) AS chart, min(value), max(value), avg(value)
+  SELECT host, series, "of", time_bucket(INTERVAL 1 HOUR, "at"), count(*) AS chart, min(value), max(value), avg(value)
   FROM read_json('{place}/metrics*.jsonl', format = 'newline_delimited', ignore_errors = true,
-    columns = {{at: 'TIMESTAMP', host: 'VARCHAR', series: 'VARCHAR', of: 'VARCHAR', value: 'DOUBLE', state: 'VARCHAR'}})
+    columns = {{"at": 'TIMESTAMP', host: 'VARCHAR', series: 'VARCHAR', "of": 'VARCHAR', value: 'DOUBLE', state: 'VARCHAR'}})
   WHERE value IS NOT NULL GROUP BY ALL);
 SELECT count(*), sum(changes) FROM (
-  SELECT host, series, of, count(*) AS changes
+  SELECT host, series, "of", count(*) AS changes
   FROM read_json('{place}/events*.jsonl', format = 'newline_delimited', ignore_errors = true,
-    columns = {{at: 'TIMESTAMP', host: 'VARCHAR', series: 'VARCHAR', of: 'VARCHAR', "from": 'VARCHAR', "to": 'VARCHAR'}})
+    columns = {{"at": 'TIMESTAMP', host: 'VARCHAR', series: 'VARCHAR', "of": 'VARCHAR', "from": 'VARCHAR', "to": 'VARCHAR'}})
   GROUP BY ALL);
 """
 
@@ -181,7 +180,7 @@ def analyze(release, scratch, large):
         row = {"lines": count, "faulty": faulty, **median_of(command, environment(home))}
         if python:
             statements = AGGREGATES.format(place=home / "telemetry")
-            script = f"import duckdb; [duckdb.sql(one).fetchall() for one in {statements!r}.split(';')[1:-1]]"
+            script = f"import duckdb; [duckdb.sql(one).fetchall() for one in {statements!r}.split(';')[:-1]]"
             script = f"import duckdb; duckdb.sql('SET threads = {CORES}'); {script}"
             found = median_of([python, "-c", script], environment(home))
             row.update({f"duckdb_{name}": figure for name, figure in found.items()})
