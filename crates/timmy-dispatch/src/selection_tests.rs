@@ -55,6 +55,8 @@ fn each_rule_can_fail_and_says_why() {
     cases.push(reason(&closed));
     cases.push(reason(&candidate(issue(1, "x", &["Kind/Epic"]))));
     cases.push(reason(&candidate(issue(1, "[STUDY] how fast is it", &[]))));
+    let report = "[timmy report] the night since 2026-01-31 22:00 +00:00";
+    cases.push(reason(&candidate(issue(1, report, &[]))));
     let mut taken = candidate(issue(1, "x", &[]));
     taken.issue.assignees = vec!["Timmy".to_owned(), "bob".to_owned()];
     cases.push(reason(&taken));

@@ -9,7 +9,6 @@
 //! - Directories are 0700, files 0600, and none lies in a git repository that would take it in.
 
 mod last_state;
-mod replace;
 mod repository;
 mod rotation;
 
@@ -43,7 +42,6 @@ pub use last_state::LastState;
 pub use last_state::Progress;
 pub use last_state::RunProgress;
 pub use last_state::Standing;
-pub(crate) use replace::replace;
 pub(crate) use rotation::stamp;
 pub(crate) use rotation::stamped;
 

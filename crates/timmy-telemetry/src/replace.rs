@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use rustix::fs::Gid;
 use rustix::fs::Uid;
+use serde::Serialize;
 use tempfile::NamedTempFile;
 
 /// Copies that one file may have of the same second.
@@ -116,6 +117,13 @@ impl Replacement {
 /// Puts a content in the place of a file.
 pub(crate) fn replace(place: &Path, rights: Rights, bytes: &[u8]) -> io::Result<()> {
     Replacement::prepare(place, rights, bytes)?.commit()
+}
+
+/// Puts a value, as one line of JSON that only this user reads, in the place of a file.
+pub(crate) fn replace_json(place: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    replace(place, Rights::private(), &line)
 }
 
 /// Keeps a copy of a file beside it, with the time in its name. No copy is ever overwritten.

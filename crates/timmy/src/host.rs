@@ -307,7 +307,8 @@ impl Host {
             &config.webhook.secret,
             &config.store.postgres,
         ];
-        let references = further.into_iter().flatten().chain(keys);
+        let headers = config.export.headers.values();
+        let references = further.into_iter().flatten().chain(keys).chain(headers);
         let mut secrets: Vec<SecretString> = references
             .filter_map(|reference| reference.resolve().ok())
             .collect();

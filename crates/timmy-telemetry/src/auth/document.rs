@@ -117,15 +117,22 @@ fn numbers(json: &[u8]) -> Vec<String> {
             numbers.push(std::mem::take(&mut number));
         }
         number.clear();
-        while *byte == b'"' {
-            match bytes.next() {
-                Some(b'\\') => drop(bytes.next()),
-                Some(b'"') | None => break,
-                Some(_) => {}
-            }
+        if *byte == b'"' {
+            skip_text(&mut bytes);
         }
     }
     numbers
+}
+
+/// Behind the end of a text that has begun.
+fn skip_text(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => return,
+            _ => {}
+        }
+    }
 }
 
 /// Puts a value at a pointer below an object, making the objects on the way.

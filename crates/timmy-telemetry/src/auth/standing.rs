@@ -171,21 +171,7 @@ impl Facts {
             Some(Rule::HermesNous) => nous::key_expires(record),
             None => claims.expires.or_else(|| expires(provider, record)),
         };
-        let behind = match (claims.issued, obtained) {
-            (Some(issued), Some(obtained)) if is_token => issued.duration_since(obtained),
-            _ => SignedDuration::ZERO,
-        };
-        let behind = if behind > SKEW {
-            behind
-        } else {
-            SignedDuration::ZERO
-        };
-        if behind > SKEW {
-            notes.push(format!(
-                "this machine's clock was {} s behind the portal's",
-                behind.as_secs()
-            ));
-        }
+        let behind = behind(claims.issued.filter(|_| is_token), obtained, notes);
         if let Some(asked) = refresh_token.and_then(|token| memory.may_be_spent(token)) {
             notes.push(format!(
                 "the portal was asked at {} and nobody knows what it answered: the refresh token \
@@ -213,11 +199,7 @@ impl Facts {
                 .map(|(expires, obtained)| expires.duration_since(obtained) - behind),
             behind,
             has_refresh_token: refresh_token.is_some(),
-            login_ends: if refresh_token.is_some() {
-                ends
-            } else {
-                key_expires
-            },
+            login_ends: refresh_token.map_or(key_expires, |_| ends),
         }
     }
 
@@ -260,6 +242,25 @@ impl Facts {
             _ => LoginState::Stale,
         }
     }
+}
+
+/// How far this machine's clock is behind the portal's: a token is issued by the one and obtained by the
+/// other at the same moment.
+fn behind(
+    issued: Option<Timestamp>,
+    obtained: Option<Timestamp>,
+    notes: &mut Vec<String>,
+) -> SignedDuration {
+    let behind = issued.zip(obtained);
+    let behind = behind.map(|(issued, obtained)| issued.duration_since(obtained));
+    let Some(behind) = behind.filter(|behind| *behind > SKEW) else {
+        return SignedDuration::ZERO;
+    };
+    let seconds = behind.as_secs();
+    notes.push(format!(
+        "this machine's clock was {seconds} s behind the portal's"
+    ));
+    behind
 }
 
 /// When the access token expires, as the record has it.

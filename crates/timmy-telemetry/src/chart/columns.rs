@@ -93,7 +93,7 @@ impl Columns {
         for (part, amount) in [(0.0, 0), (0.5, top / 2), (1.0, top)] {
             let y = BOTTOM - (BOTTOM - TOP) * part;
             // The half of an odd number is no mark.
-            if part > 0.0 && (part > 0.9 || top % 2 == 0) {
+            if part > 0.0 && (part > 0.9 || top.is_multiple_of(2)) {
                 drawing.line((LEFT, y), (WIDTH - RIGHT, y), "grid");
                 drawing.text((LEFT - 8.0, y + 4.0), Anchor::End, "small", &rough(amount));
             }

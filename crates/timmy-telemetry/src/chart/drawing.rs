@@ -11,6 +11,9 @@ const DARK: &str = include_str!("dark.css");
 /// The width of a character as a part of the size of the font; on average, of fonts without serifs.
 const WIDTH: f64 = 0.58;
 
+/// The size of the font of labels, in pixels.
+const LABEL: f64 = 11.0;
+
 /// What something is drawn like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tone {
@@ -160,6 +163,24 @@ impl Drawing {
             );
         }
         self.body.push_str("</g>");
+    }
+
+    /// A label on a rectangle in a tone: its pattern is left out under the words.
+    pub fn label(&mut self, (x, y): (f64, f64), tone: Tone, text: &str) {
+        let class = match tone {
+            Tone::Open => "small",
+            _ => "inverse",
+        };
+        if tone.pattern().is_some() {
+            let ground = Rect {
+                x: x - 3.0,
+                y: y - LABEL,
+                width: width_of(text, LABEL) + 6.0,
+                height: LABEL + 3.0,
+            };
+            self.rect(ground, tone.class());
+        }
+        self.text((x, y), Anchor::Start, class, text);
     }
 
     /// A rectangle of a class.

@@ -93,14 +93,17 @@ pub(super) fn step(length: i64, most: i64) -> i64 {
     *STEPS.iter().find(fits).unwrap_or(&longest)
 }
 
-/// A round number that is not below a value: 1, 2 or 5 times a power of ten.
+/// A round number that is not below a value: 1, 2, 3, 4, 5, 6 or 8 times a power of ten.
 pub(super) fn round_up(value: u64) -> u64 {
     let mut power: u64 = 1;
     while power.saturating_mul(10) <= value {
         power = power.saturating_mul(10);
     }
     let fits = |times: &u64| power.saturating_mul(*times) >= value;
-    let times = [1, 2, 5, 10].into_iter().find(fits).unwrap_or(10);
+    let times = [1, 2, 3, 4, 5, 6, 8, 10]
+        .into_iter()
+        .find(fits)
+        .unwrap_or(10);
     power.saturating_mul(times)
 }
 
@@ -143,8 +146,8 @@ mod tests {
     #[test]
     fn axes_end_at_round_numbers() {
         assert_eq!(
-            [1, 1, 2, 5, 10, 50, 2_000],
-            [0, 1, 2, 3, 10, 42, 1_234].map(round_up)
+            [1, 1, 3, 8, 10, 50, 2_000],
+            [0, 1, 3, 7, 10, 42, 1_234].map(round_up)
         );
     }
 }

@@ -46,12 +46,9 @@ pub fn draw(name: &'static str, title: &str, shares: &[Share]) -> Drawing {
         drawing.block(rect, share.tone, &label);
         let number = share.count.to_string();
         if width_of(&number, SMALL) + 10.0 < width {
-            let class = match share.tone {
-                Tone::Open => "small",
-                _ => "inverse",
-            };
-            let place = (left + width / 2.0, BAR / 2.0 + 4.0);
-            drawing.text(place, Anchor::Middle, class, &number);
+            let half = width_of(&number, SMALL) / 2.0;
+            let place = (left + width / 2.0 - half, BAR / 2.0 + 4.0);
+            drawing.label(place, share.tone, &number);
         }
         left += width;
     }

@@ -46,7 +46,7 @@ impl Steps {
         let scale = TimeScale::new(self.span, LEFT, WIDTH - LEFT - RIGHT);
         for amount in [top / 2, top] {
             let y = height(amount, top);
-            if amount > 0 && (amount == top || top % 2 == 0) {
+            if amount > 0 && (amount == top || top.is_multiple_of(2)) {
                 drawing.line((LEFT, y), (WIDTH - RIGHT, y), "grid");
                 let place = (LEFT - 8.0, y + 4.0);
                 drawing.text(place, Anchor::End, "small", &amount.to_string());

@@ -118,11 +118,7 @@ impl Timeline {
         let fits = width_of(&bar.label, SMALL) + 8.0 < rect.width;
         if fits && rect.height > SMALL {
             let middle = rect.y + rect.height / 2.0 + 4.0;
-            let class = match bar.tone {
-                Tone::Open => "small",
-                _ => "inverse",
-            };
-            drawing.text((left + 5.0, middle), Anchor::Start, class, &bar.label);
+            drawing.label((left + 5.0, middle), bar.tone, &bar.label);
         }
     }
 

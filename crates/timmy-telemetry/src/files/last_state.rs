@@ -12,8 +12,8 @@ use serde::Serialize;
 use timmy_core::RepoName;
 use timmy_core::RunId;
 
-use super::replace;
 use crate::error::TelemetryError;
+use crate::replace::replace_json;
 
 const FILE: &str = "last_state.json";
 /// Files that could not be read and are kept, at most.
@@ -128,7 +128,7 @@ fn begin_anew(directory: &Path) -> Result<LastState, TelemetryError> {
 pub(super) fn write(directory: &Path, state: &LastState) -> Result<(), TelemetryError> {
     let path = directory.join(FILE);
     let fail = TelemetryError::files("keep its last state", &path);
-    replace(&path, state).map_err(fail)
+    replace_json(&path, state).map_err(fail)
 }
 
 /// Keys of two parts, as JSON has none.

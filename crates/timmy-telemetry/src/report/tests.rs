@@ -282,7 +282,7 @@ fn with(hostile: &str) -> Report {
         .unwrap();
     let mut report = runtime.block_on(async {
         let mut night = Night::new();
-        let problem = Problem::new(Code::new(699), ExitStatus::Data, hostile).fix(hostile);
+        let problem = Problem::new(Code::new(605), ExitStatus::Data, hostile).fix(hostile);
         night.attempt(&ended(
             1,
             7,

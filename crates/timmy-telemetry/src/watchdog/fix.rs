@@ -14,7 +14,6 @@ use timmy_core::Clock;
 use timmy_core::Coded;
 use timmy_core::EventKind;
 use timmy_core::Problem;
-use timmy_core::text;
 use timmy_store::EventLog;
 
 use super::Expectation;
@@ -31,6 +30,7 @@ use super::plan;
 use super::plan::Edit;
 use super::server;
 use crate::finding::Drift;
+use crate::probe::machine::host_name;
 use crate::replace;
 
 /// The time between two repairs of one subject.
@@ -299,10 +299,4 @@ impl<'a> Restorer<'a> {
         self.log.try_append(None, kind).await?;
         Ok(())
     }
-}
-
-/// What this machine is called.
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    text::clean_line(&name.unwrap_or_default())
 }

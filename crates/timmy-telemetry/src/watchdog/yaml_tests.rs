@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn wanted(model: &str) -> Wanted<'_> {
+const fn wanted(model: &str) -> Wanted<'_> {
     Wanted {
         model,
         provider: None,
@@ -14,9 +14,17 @@ fn of<'a>(model: &'a str, provider: &'a str) -> Wanted<'a> {
     Wanted { model, provider }
 }
 
-#[test]
-fn every_form_keeps_its_looks() {
-    for (before, wanted, after) in [
+/// A text, what is wanted of it, and the text with that.
+type Case = (&'static str, Wanted<'static>, &'static str);
+
+fn cases() -> Vec<Case> {
+    let mut cases = plain_cases();
+    cases.extend(record_cases());
+    cases
+}
+
+fn plain_cases() -> Vec<Case> {
+    vec![
         ("model: small\n", wanted("big"), "model: big\n"),
         (
             "model: \"small\" # why\r\na: 1\r\n",
@@ -48,6 +56,11 @@ fn every_form_keeps_its_looks() {
             of("b:1", "p"),
             "model: {default: \"b:1\", provider: p} # c\n",
         ),
+    ]
+}
+
+fn record_cases() -> Vec<Case> {
+    vec![
         (
             "x: |\n  model: no\nmodel:\n    # which\n    provider: p # of\n    default: 'a'\n    more:\n      default: z\ny: 1\n",
             of("b", "q"),
@@ -98,7 +111,12 @@ fn every_form_keeps_its_looks() {
             wanted("b"),
             "model: {default: b , x: 1}\n",
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn every_form_keeps_its_looks() {
+    for (before, wanted, after) in cases() {
         assert_eq!(Ok(after.to_owned()), edited(before, wanted), "{before}");
     }
 }

@@ -140,7 +140,7 @@ pub(super) async fn ask_stop(log: &EventLog, run: &RunId) -> Result<Asked, Probl
     if let Some(outcome) = summary.and_then(|summary| summary.outcome) {
         let word = outcome.word().replace('_', " ");
         let what = format!("run {} has ended already: {word}", run.short());
-        return Err(Problem::new(Code::new(1_070), ExitStatus::NotFound, what)
+        return Err(Problem::new(Code::new(1070), ExitStatus::NotFound, what)
             .fix("`timmy watch --once` shows what runs"));
     }
     if log.was_asked_to_stop(run).await.map_err(told)? {

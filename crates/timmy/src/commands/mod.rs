@@ -73,7 +73,7 @@ pub(crate) async fn run(cli: &Cli) -> Ended {
         Command::Runs { limit } => runs::list(&host, *limit).await,
         Command::Show { run } => runs::show(&host, run).await,
         Command::Health(arguments) => health::run(&host, arguments).await,
-        Command::Report(arguments) => report::run(&host, arguments).await,
+        Command::Report(arguments) => Box::pin(report::run(&host, arguments)).await,
         Command::Issues(arguments) => issues::run(&host, arguments).await,
         Command::Pr { command } => pulls::run(&host, command).await,
         Command::Verify { pull } => pulls::verify(&host, pull).await,

@@ -1,6 +1,7 @@
 //! `timmy top` in a real terminal: that of a tmux pane.
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
@@ -22,6 +23,8 @@ use crate::loop_stage::Stage;
 use crate::watch::Panes;
 
 const PANE: &str = "top";
+/// Between two looks at a pane.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// A shell in a pane that becomes the view, and says afterwards what it left of the terminal.
 async fn open(home: &Home) -> Panes {
@@ -64,8 +67,20 @@ async fn press(panes: &Panes, keys: &[&str]) {
     panes.tmux(&command).await;
 }
 
+/// Waits until the pane shows a text. A client that told of changes would change its size.
 async fn shown(panes: &Panes, text: &str) {
-    panes.until_shown(PANE, text).await;
+    let mut screen = String::new();
+    let waiting = async {
+        loop {
+            screen = panes.tmux(&["capture-pane", "-p", "-t", PANE]).await;
+            if screen.contains(text) {
+                return;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    let in_time = tokio::time::timeout(FOREVER, waiting).await;
+    assert!(in_time.is_ok(), "no {text} in:\n{screen}");
 }
 
 /// The terminal is as it was.
@@ -179,18 +194,15 @@ async fn a_view_ends_with_its_terminal() {
 #[tokio::test]
 async fn a_view_without_its_database_says_so_and_returns_with_it() {
     let home = Home::new();
-    let held = home.beside("held");
-    std::fs::write(&held, "").unwrap();
-    // A file where the private root should be.
-    let root = home.root();
-    std::fs::remove_dir(&root).unwrap();
-    std::fs::write(&root, "").unwrap();
+    // A directory where the database should be.
+    let database = home.root().join("timmy.db");
+    std::fs::create_dir(&database).unwrap();
     let panes = open(&home).await;
     shown(&panes, "NO DATABASE").await;
     shown(&panes, "trying again").await;
     press(&panes, &["p"]).await;
     shown(&panes, "the log was not read yet").await;
-    std::fs::remove_file(&root).unwrap();
+    std::fs::remove_dir(&database).unwrap();
     shown(&panes, "nothing runs").await;
     press(&panes, &["C-c"]).await;
     left(&panes).await;

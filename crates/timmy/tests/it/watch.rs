@@ -241,7 +241,7 @@ impl Panes {
     }
 
     /// Waits until a pane shows a text. tmux itself says when a pane's picture changes.
-    pub(crate) async fn until_shown(&self, pane: &str, text: &str) {
+    async fn until_shown(&self, pane: &str, text: &str) {
         let mut client = self.command(&["-C", "attach", "-f", "read-only"]);
         // A control client whose input ends is gone.
         client.stdin(Stdio::piped());

@@ -103,7 +103,7 @@ proptest! {
         };
         prop_assert_eq!(strip(&before), strip(&after));
         for place in ["/providers/nous", "/credential_pool/nous/0"] {
-            prop_assert_eq!(others(&before.pointer(place).unwrap()), others(&after.pointer(place).unwrap()));
+            prop_assert_eq!(others(before.pointer(place).unwrap()), others(after.pointer(place).unwrap()));
             prop_assert_eq!(&json!("newer"), &after.pointer(place).unwrap()["refresh_token"]);
         }
     }

@@ -2,6 +2,19 @@
 
 use super::*;
 
+/// Places that an exchange has no business with.
+const KEPT: [&str; 9] = [
+    "/active_provider",
+    "/providers/other",
+    "/credential_pool/openrouter",
+    "/credential_pool/nous/1",
+    "/credential_pool/nous/0/request_count",
+    "/suppressed_sources",
+    "/providers/nous/label",
+    "/providers/nous/tls",
+    "/providers/nous/portal_base_url",
+];
+
 #[tokio::test]
 async fn tokens_rotate_through_every_file_and_nothing_else_changes() {
     let stage = Stage::with_login(10 * MINUTE).await;
@@ -35,19 +48,8 @@ async fn tokens_rotate_through_every_file_and_nothing_else_changes() {
         Value::Null,
         after["credential_pool"]["nous"][0]["last_status"]
     );
-    let kept = [
-        "/active_provider",
-        "/providers/other",
-        "/credential_pool/openrouter",
-        "/credential_pool/nous/1",
-        "/credential_pool/nous/0/request_count",
-        "/suppressed_sources",
-        "/providers/nous/label",
-        "/providers/nous/tls",
-        "/providers/nous/portal_base_url",
-    ];
     let before = stage.auth(stage.record(10 * MINUTE));
-    for place in kept {
+    for place in KEPT {
         assert_eq!(before.pointer(place), after.pointer(place), "{place}");
     }
     for name in [

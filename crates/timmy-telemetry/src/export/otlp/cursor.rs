@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::figures::Figures;
 use crate::export::ExportError;
 use crate::export::measure::Measure;
-use crate::files::replace;
+use crate::replace::replace_json;
 
 /// Its name in the directory of the telemetry files.
 pub(super) const FILE: &str = "otlp.json";
@@ -50,7 +50,7 @@ impl Cursor {
 
     /// Replaces the file: a reader finds the old one or the new one.
     pub(super) fn write(&self, path: &Path) -> Result<(), ExportError> {
-        replace(path, self).map_err(|error| lost(path, &error))
+        replace_json(path, self).map_err(|error| lost(path, &error))
     }
 }
 

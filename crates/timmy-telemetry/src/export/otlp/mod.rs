@@ -12,6 +12,8 @@ mod figures;
 mod send;
 mod spans;
 #[cfg(test)]
+mod stage;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! What the live view knows and what keys do. Pure: no terminal, no database, no clock.
 
+use jiff::SignedDuration;
 use jiff::Timestamp;
 use ratatui::crossterm::event::KeyCode;
 use ratatui::crossterm::event::KeyEvent;
@@ -16,6 +17,8 @@ use super::looks::Looks;
 use crate::commands::board::Live;
 use crate::commands::control::REASON_BYTES;
 
+/// How long it is shown what became of a wish.
+const NOTICE: SignedDuration = SignedDuration::from_secs(5);
 /// Rows of the log's frame that hold no part of it.
 const LOG_FRAME: u16 = 2;
 
@@ -91,8 +94,8 @@ pub(super) struct App {
     pub(super) filter: String,
     /// Why the picture does not go on.
     pub(super) trouble: Option<String>,
-    /// What became of what was asked for last.
-    pub(super) notice: Option<String>,
+    /// What became of what was asked for last, and until when that is shown.
+    pub(super) notice: Option<(Timestamp, String)>,
 }
 
 impl App {
@@ -118,7 +121,10 @@ impl App {
             Input::Key(key) if key.kind == KeyEventKind::Release => {}
             Input::Key(key) => return self.key(key),
             Input::Resize(columns, rows) => self.size = (columns, rows),
-            Input::Clock(now) => self.now = now,
+            Input::Clock(now) => {
+                self.now = now;
+                self.notice.take_if(|(until, _)| *until < now);
+            }
             Input::Opened(fleet) => {
                 self.fleet = Some(*fleet);
                 self.trouble = None;
@@ -135,9 +141,14 @@ impl App {
                 }
             }
             Input::Trouble(why) => self.trouble = Some(text::clean_line(&why)),
-            Input::Told(what) => self.notice = Some(text::clean_line(&what)),
+            Input::Told(what) => self.notice(&what),
         }
         Vec::new()
+    }
+
+    fn notice(&mut self, what: &str) {
+        let until = self.now.checked_add(NOTICE).unwrap_or(self.now);
+        self.notice = Some((until, text::clean_line(what)));
     }
 
     fn events(&mut self, events: &[Event]) {
@@ -273,8 +284,8 @@ impl App {
             KeyCode::Char('k') | KeyCode::Up => log.scroll(-1, width, height),
             KeyCode::PageDown | KeyCode::Char(' ') => log.scroll(page, width, height),
             KeyCode::PageUp | KeyCode::Char('b') => log.scroll(-page, width, height),
-            KeyCode::Home | KeyCode::Char('g') => log.to_beginning(width, height),
-            KeyCode::End | KeyCode::Char('G' | 'f') => log.to_end(),
+            KeyCode::Home | KeyCode::Char('g') => log.show_beginning(width, height),
+            KeyCode::End | KeyCode::Char('G' | 'f') => log.follow(),
             KeyCode::Char('s') => {
                 let run = log.run.clone();
                 self.ask_stop(Some(run));
@@ -329,7 +340,7 @@ impl App {
         let open = |run: &RunId| fleet.is_some_and(|fleet| fleet.board.live(run).is_some());
         match run.filter(open) {
             Some(run) => self.mode = Mode::AskStop(run),
-            None => self.notice = Some("nothing runs that could be stopped".to_owned()),
+            None => self.notice("nothing runs that could be stopped"),
         }
     }
 
@@ -339,7 +350,7 @@ impl App {
         match paused {
             Some(true) => self.mode = Mode::AskResume,
             Some(false) => self.mode = Mode::AskPause,
-            None => self.notice = Some("the log was not read yet".to_owned()),
+            None => self.notice("the log was not read yet"),
         }
     }
 

@@ -98,13 +98,13 @@ impl LogView {
     }
 
     /// Goes to the beginning.
-    pub(super) fn to_beginning(&mut self, width: usize, height: usize) {
+    pub(super) fn show_beginning(&mut self, width: usize, height: usize) {
         let rows = self.rows(width).len();
         self.top = (rows > height).then_some(0);
     }
 
     /// Goes to the end and follows it.
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn follow(&mut self) {
         self.top = None;
     }
 }

@@ -18,6 +18,7 @@ mod books;
 mod cells;
 mod feed;
 mod fleet;
+mod keys;
 mod log_view;
 mod looks;
 mod shell;
@@ -69,7 +70,7 @@ pub(super) async fn run(host: &Host, arguments: &TopArguments) -> Ended {
 
 fn no_terminal() -> Problem {
     let what = "there is no terminal to draw on";
-    Problem::new(Code::new(1_071), ExitStatus::Usage, what)
+    Problem::new(Code::new(1071), ExitStatus::Usage, what)
         .at("standard input, standard output, TERM")
         .fix("`timmy watch` needs none; `timmy top --once` prints one frame as text")
 }

@@ -4,12 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event;
-use ratatui::crossterm::event::Event;
+use ratatui::crossterm::event::KeyEvent;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
 use rustix::event::poll;
+use rustix::io::Errno;
 use timmy_core::Code;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
@@ -24,6 +24,7 @@ use super::app::App;
 use super::app::Effect;
 use super::app::Input;
 use super::feed;
+use super::keys::Keys;
 use super::looks::Looks;
 use super::view;
 use crate::commands::Ended;
@@ -31,6 +32,11 @@ use crate::host::Host;
 
 /// How often the time is looked at, and with it the picture drawn again.
 const TICK: Duration = Duration::from_secs(1);
+/// An escape that nothing follows for so long is the key of that name: 50 ms.
+const ESCAPE_ENDS: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
 
 /// A terminal that is given back as it was, also when the program panics.
 struct Screen(DefaultTerminal);
@@ -87,7 +93,7 @@ async fn show(
     host: &Host,
     screen: &mut Screen,
     mut inbox: UnboundedReceiver<Input>,
-    mut keys: UnboundedReceiver<Event>,
+    mut keys: UnboundedReceiver<KeyEvent>,
     asks: &UnboundedSender<Effect>,
     signals: &mut Signals,
 ) -> End {
@@ -101,7 +107,7 @@ async fn show(
         tokio::select! {
             input = inbox.recv() => happened.extend(input),
             key = keys.recv() => match key {
-                Some(key) => happened.extend(input_of(key)),
+                Some(key) => happened.push(Input::Key(key)),
                 None => return End::Gone(io::ErrorKind::UnexpectedEof.into()),
             },
             said = signals.next() => match said {
@@ -115,7 +121,7 @@ async fn show(
             happened.push(input);
         }
         while let Ok(key) = keys.try_recv() {
-            happened.extend(input_of(key));
+            happened.push(Input::Key(key));
         }
         for input in happened {
             for effect in app.update(input) {
@@ -128,42 +134,29 @@ async fn show(
     }
 }
 
-fn input_of(event: Event) -> Option<Input> {
-    match event {
-        Event::Key(key) => Some(Input::Key(key)),
-        Event::Resize(columns, rows) => Some(Input::Resize(columns, rows)),
-        Event::FocusGained | Event::FocusLost | Event::Mouse(_) | Event::Paste(_) => None,
-    }
-}
-
-/// Reads keys until the terminal is gone or nobody wants them. Asked for more after its end, the
-/// reader would spin, so the end is looked for first.
-fn read_keys(keys: &UnboundedSender<Event>) {
-    while is_there() {
-        while let Ok(true) = event::poll(Duration::ZERO) {
-            let Ok(event) = event::read() else {
-                return;
-            };
-            if keys.send(event).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Waits until there is something to read. False when there never will be.
-fn is_there() -> bool {
+/// Reads keys until the terminal is gone or nobody wants them.
+fn read_keys(keys: &UnboundedSender<KeyEvent>) {
     let stdin = io::stdin();
+    let (mut reader, mut bytes) = (Keys::default(), [0; 1_024]);
     loop {
+        let patience = reader.is_open().then_some(&ESCAPE_ENDS);
         let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
-        let never: Option<&Timespec> = None;
-        match poll(&mut watched, never) {
-            Ok(_) => {
-                let ends = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
-                return !watched[0].revents().intersects(ends);
+        let found: Vec<KeyEvent> = match poll(&mut watched, patience) {
+            Ok(0) => reader.close().into_iter().collect(),
+            Ok(_) => match rustix::io::read(&stdin, &mut bytes) {
+                // Its end.
+                Ok(0) => return,
+                Ok(count) => reader.take(&bytes[..count]),
+                Err(Errno::INTR | Errno::AGAIN) => Vec::new(),
+                Err(_) => return,
+            },
+            Err(Errno::INTR) => Vec::new(),
+            Err(_) => return,
+        };
+        for key in found {
+            if keys.send(key).is_err() {
+                return;
             }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return false,
         }
     }
 }
@@ -214,7 +207,7 @@ impl Signals {
 
 fn gone(error: &io::Error) -> Problem {
     let what = "the terminal cannot be drawn on any more";
-    Problem::new(Code::new(1_072), ExitStatus::Unavailable, what)
+    Problem::new(Code::new(1072), ExitStatus::Unavailable, what)
         .at(error.to_string())
         .fix("nothing else ended with the view; start it again in another terminal")
 }

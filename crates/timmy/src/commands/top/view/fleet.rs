@@ -133,7 +133,7 @@ fn header(app: &App, room: usize) -> Line<'static> {
     let counts = counts(app);
     let used = 7 + cells::width(word) + 2;
     let left = room.saturating_sub(used);
-    let with_clock = left >= cells::width(&clock) + 1;
+    let with_clock = left > cells::width(&clock);
     let left = if with_clock {
         left - cells::width(&clock) - 1
     } else {

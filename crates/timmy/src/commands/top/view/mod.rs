@@ -63,7 +63,7 @@ fn footer(app: &App, keys: &str, room: usize) -> Line<'static> {
     };
     let (text, style) = match (question, &app.notice) {
         (Some(question), _) => (question, looks.loud()),
-        (None, Some(notice)) => (looks.plain(notice), looks.strong()),
+        (None, Some((_, notice))) => (looks.plain(notice), looks.strong()),
         (None, None) => (keys.to_owned(), looks.quiet()),
     };
     Line::from(Span::styled(cells::fit(&text, room, looks.mark()), style))
