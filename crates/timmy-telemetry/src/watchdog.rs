@@ -1,6 +1,6 @@
 //! The model watchdog: what is expected against what is configured or runs, and putting it back.
 //!
-//! [`look`] reads and changes nothing. A thing that is not there (no Hermes, no tmux, a server that is
+//! [`look()`] reads and changes nothing. A thing that is not there (no Hermes, no tmux, a server that is
 //! away) is said and is no drift. But a profile that is expected by name is missed where Hermes itself
 //! is there: its jobs would run under another model, or not at all.
 //!

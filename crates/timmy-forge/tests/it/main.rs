@@ -8,6 +8,7 @@
 
 mod changes;
 mod claim;
+mod edits;
 mod embedded;
 mod errors;
 mod forge_server;

@@ -1,7 +1,7 @@
 //! News of findings: each told once, again when it gets worse, and when it is over.
 //!
 //! The state is folded from the log ([`open`]) and nowhere else, so a process that is killed anywhere
-//! is carried on by the next one. [`step`] says which events follow from a look, [`news`] what has to be
+//! is carried on by the next one. [`step()`] says which events follow from a look, [`news`] what has to be
 //! told; [`Alerts::tick`] does both under a lease that hosts with one log share.
 //!
 //! # The life of an alert

@@ -8,7 +8,7 @@
 //! - [`Report`] puts the two together: needs, pull requests and where log and forge disagree, causes of
 //!   failures, models, hours, facts, and what could not be seen;
 //! - [`telling`] makes a [`document::Document`] of it, which [`text`], [`markdown`] and [`html`] write;
-//! - [`file`], [`post`] and [`mail`] deliver it.
+//! - [`mod@file`], [`post`] and [`mail`] deliver it.
 
 use std::collections::BTreeMap;
 

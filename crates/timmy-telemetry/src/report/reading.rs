@@ -93,7 +93,7 @@ pub struct Calls {
 pub struct Gathered {
     /// The runs that began in the window, oldest first.
     pub runs: Vec<RunSummary>,
-    /// Whether there were more than [`MOST_RUNS`].
+    /// Whether there were more than are read.
     pub more_runs: bool,
     /// What the models of those runs did, by provider and model.
     pub calls: BTreeMap<(String, String), Calls>,

@@ -26,7 +26,7 @@ pub(crate) struct ReportArguments {
     /// repository: report.post of the configuration, or the only repository.
     #[arg(long, value_name = "OWNER/NAME", num_args = 0..=1)]
     pub(crate) post: Option<Option<RepoName>>,
-    /// Mail it with the command of the configuration, [report] mail.
+    /// Mail it with the command of the configuration, `[report]` mail.
     #[arg(long)]
     pub(crate) mail: bool,
 }

@@ -103,7 +103,7 @@ async fn commits_are_listed_newest_first_and_counted() {
     assert_eq!("1", list.header("x-total-count"));
     assert_eq!("Initial commit\n", list.json()[0]["commit"]["message"]);
     let after = server.get(&format!("{path}?limit=1&page=2")).await;
-    assert_eq!((200, json!([])), (after.status, after.json().clone()));
+    assert_eq!((200, json!([])), (after.status, after.json()));
     assert_eq!(404, server.get(&format!("{path}?sha=none")).await.status);
     server.post("/user/repos", json!({"name": "empty"})).await;
     assert_eq!(409, server.get("/repos/bot/empty/commits").await.status);
