@@ -12,14 +12,17 @@ into a virtual environment in the scratch directory; without a network its part 
 said. Each part notes how busy the machine was with other work before it began: compare ratios, not
 seconds, when that is not near zero.
 """
+import fcntl
 import json
 import os
 import random
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import time
+import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -191,16 +194,20 @@ def analyze(release, scratch, large):
 
 
 def unfinished(home, timmy):
-    """Runs without an end, written into the log's own tables."""
+    """Runs without an end, written into the log's own tables. Gives their locks, which are held for as
+    long as somebody keeps them."""
     subprocess.run([str(timmy), "runs"], env=environment(home), check=True, capture_output=True)
-    import sqlite3
-    import uuid
-
+    locks = []
     database = sqlite3.connect(home / "timmy.db")
     at = int(time.time() * 1e6)
     seq = 0
     for number in range(RUNS):
         run = str(uuid.UUID(int=(at // 1000 << 80) | (7 << 76) | (2 << 62) | number))
+        place = home / "runs" / run
+        place.mkdir(parents=True, mode=0o700)
+        lock = open(place / "lock", "w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        locks.append(lock)
         started = {
             "type": "run_started", "repo": "a/b", "issue": number + 1, "title": "t", "provider": "p",
             "provenance": "live", "sandbox": "L2",
@@ -214,6 +221,7 @@ def unfinished(home, timmy):
             )
     database.commit()
     database.close()
+    return locks
 
 
 def collect(release, scratch, _):
@@ -221,7 +229,7 @@ def collect(release, scratch, _):
     home = scratch / "collect"
     home.mkdir(mode=0o700)
     timmy = release / "timmy"
-    unfinished(home, timmy)
+    locks = unfinished(home, timmy)
     sockets = scratch / "tmux"
     sockets.mkdir(mode=0o700)
     around = {**environment(home), "TMUX_TMPDIR": str(sockets)}
@@ -236,6 +244,8 @@ def collect(release, scratch, _):
     finally:
         if panes:
             subprocess.run([*tmux, "kill-server"], env=around)
+        for lock in locks:
+            lock.close()
     figures = [row for row, _ in rows[1:]]
     row = {name: statistics.median(one[name] for one in figures) for name in figures[0]}
     series = [sample["series"] for sample in told.get("rows", [])]
