@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::Serializer;
+use serde::ser::SerializeStruct;
 use timmy_core::Code;
 use timmy_core::RepoName;
 use timmy_core::event::AlertKey;
@@ -139,7 +141,7 @@ pub struct RepositoryCounts {
 }
 
 /// Another model than the expected one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drift {
     /// Where: `hermes:PROFILE`, `ollama:ADDRESS`, `pane:SESSION:WINDOW.PANE`, `provider:NAME`.
     pub subject: String,
@@ -151,6 +153,19 @@ pub struct Drift {
     pub evidence: String,
     /// Whether `timmy watchdog --fix` would touch it, and if not, why not.
     pub fixable: Result<(), String>,
+}
+
+impl Serialize for Drift {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Drift", 6)?;
+        fields.serialize_field("subject", &self.subject)?;
+        fields.serialize_field("expected", &self.expected)?;
+        fields.serialize_field("found", &self.found)?;
+        fields.serialize_field("evidence", &self.evidence)?;
+        fields.serialize_field("fixable", &self.fixable.is_ok())?;
+        fields.serialize_field("why_not", &self.fixable.as_ref().err())?;
+        fields.end()
+    }
 }
 
 /// A login whose tokens expire.

@@ -38,6 +38,10 @@ impl State {
             Asked::Resume => {
                 self.resume(&Scope::Asked);
                 self.let_stopped_issues_go();
+                // Runs that are still about to stop leave no issue behind that waits.
+                for running in self.running.values_mut() {
+                    running.asked_to_stop = false;
+                }
             }
             Asked::Stop { key } => {
                 if let Some(running) = self.running.get_mut(key) {

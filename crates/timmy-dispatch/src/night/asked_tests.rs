@@ -150,6 +150,17 @@ fn an_issue_whose_run_a_person_stopped_goes_on_with_the_fleet() {
 }
 
 #[test]
+fn who_lets_the_fleet_go_on_before_a_stopped_run_has_ended_means_its_issue_too() {
+    let mut night = at_work();
+    night.handle(2 * SECOND, &pause());
+    night.handle(2 * SECOND, &stop(1));
+    night.handle(2 * SECOND, &Input::Asked(Asked::Resume));
+    let reason = STOPPED.to_owned();
+    let actions = night.handle(3 * SECOND, &ended(1, Outcome::Cancelled { reason }, 0));
+    assert_eq!(vec![1], started(&actions));
+}
+
+#[test]
 fn a_stop_that_comes_too_late_changes_nothing() {
     let mut night = at_work();
     night.handle(2 * SECOND, &stop(1));

@@ -36,6 +36,8 @@ pub(crate) const PAUSED: Duration = Duration::from_secs(2);
 pub(crate) struct Wishes {
     paused: bool,
     stops: BTreeSet<RunId>,
+    /// Those of them after which nobody let the fleet go on.
+    standing: BTreeSet<RunId>,
     /// Issues whose last run was stopped, and their text then, until the fleet is let go on.
     stopped: BTreeMap<IssueName, String>,
 }
@@ -84,6 +86,7 @@ async fn pause_for(world: &Rc<World>, lasts: Duration) {
         let mut wishes = world.wishes.borrow_mut();
         wishes.paused = false;
         wishes.stopped.clear();
+        wishes.standing.clear();
     }
     tell(world, &Asked::Resume);
 }
@@ -99,7 +102,11 @@ fn stop_some(world: &Rc<World>, random: &mut Random) {
         return;
     };
     world.note(None, Some(key.number), "stopped by a person", String::new);
-    world.wishes.borrow_mut().stops.insert(run);
+    {
+        let mut wishes = world.wishes.borrow_mut();
+        wishes.stops.insert(run.clone());
+        wishes.standing.insert(run);
+    }
     tell(world, &Asked::Stop { key });
 }
 
@@ -204,7 +211,7 @@ impl Process {
     /// A run ended. One that a person stopped leaves its issue to people.
     pub(crate) fn note_end(&self, run: &RunId, outcome: &Outcome) {
         let mut wishes = self.world.wishes.borrow_mut();
-        if !matches!(outcome, Outcome::Cancelled { .. }) || !wishes.stops.contains(run) {
+        if !matches!(outcome, Outcome::Cancelled { .. }) || !wishes.standing.contains(run) {
             return;
         }
         let log = self.host.log.borrow();

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use serde::Serializer;
+use serde::ser::SerializeStruct;
 use timmy_model::ProviderSettings;
 use timmy_model::hermes::homes::Homes;
 
@@ -44,6 +46,16 @@ pub struct Seen {
     pub standing: Standing,
 }
 
+/// A drift beside what names it already.
+fn without_names<S: Serializer>(drift: &Drift, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Drift", 4)?;
+    fields.serialize_field("found", &drift.found)?;
+    fields.serialize_field("evidence", &drift.evidence)?;
+    fields.serialize_field("fixable", &drift.fixable.is_ok())?;
+    fields.serialize_field("why_not", &drift.fixable.as_ref().err())?;
+    fields.end()
+}
+
 /// How a place stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -54,7 +66,7 @@ pub enum Standing {
         evidence: String,
     },
     /// Another one is there, or none.
-    Drifting(Drift),
+    Drifting(#[serde(serialize_with = "without_names")] Drift),
     /// There is nothing to look at.
     NotPresent {
         /// What is missing.

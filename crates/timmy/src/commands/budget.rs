@@ -167,7 +167,10 @@ fn text(budget: &Budget, days: u32) -> String {
 fn merged(price: &MergedPrice, days: u32) -> String {
     let stretch = output::count(usize::try_from(days).unwrap_or(usize::MAX), "day", "days");
     let runs = output::count(price.runs, "run", "runs");
-    let done = format!("Last {stretch}: {runs}, {} merged", price.merged);
+    let done = format!(
+        "Last {stretch}: {runs}, {} merged as far as a loop has seen; `timmy report` asks the forge",
+        price.merged
+    );
     let (Some(tokens), Some(cost)) = (price.tokens_each, price.cost_each) else {
         return format!("{done}\nA merged pull request took n/a: nothing was merged");
     };

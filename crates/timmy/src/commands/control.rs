@@ -28,6 +28,8 @@ pub(super) const REASON_BYTES: usize = 200;
 const NAME_BYTES: usize = 100;
 /// Unfinished runs that are stopped together, at most.
 const RUNS_LOOKED_AT: u32 = 1_000;
+/// A run that is to stop has ended already.
+const ENDED: Code = Code::new(1070);
 /// Where Linux says what a machine is called.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
@@ -46,8 +48,12 @@ pub(super) async fn pause(host: &Host, arguments: &PauseArguments) -> Ended {
     let mut stopped = Vec::new();
     if arguments.stop_running {
         for started in log.unfinished(RUNS_LOOKED_AT).await.map_err(told)? {
-            if ask_stop(&log, &started.run).await? == Asked::Now {
-                stopped.push(started.run);
+            match ask_stop(&log, &started.run).await {
+                Ok(Asked::Now) => stopped.push(started.run),
+                Ok(Asked::Before) => {}
+                // It ended meanwhile, which is what was wanted.
+                Err(problem) if problem.code == ENDED => {}
+                Err(problem) => return Err(problem),
             }
         }
     }
@@ -140,7 +146,7 @@ pub(super) async fn ask_stop(log: &EventLog, run: &RunId) -> Result<Asked, Probl
     if let Some(outcome) = summary.and_then(|summary| summary.outcome) {
         let word = outcome.word().replace('_', " ");
         let what = format!("run {} has ended already: {word}", run.short());
-        return Err(Problem::new(Code::new(1070), ExitStatus::NotFound, what)
+        return Err(Problem::new(ENDED, ExitStatus::NotFound, what)
             .fix("`timmy watch --once` shows what runs"));
     }
     if log.was_asked_to_stop(run).await.map_err(told)? {

@@ -75,7 +75,7 @@ impl Coded for ConfigError {
             }
             Self::Wrong { place, .. } => problem(Code::new(104))
                 .at(place.clone())
-                .fix("mend the line; `timmy config explain` shows every value and its source"),
+                .fix("mend the line; with the rest understood, `timmy config explain` shows every value"),
             Self::Incomplete { setting, .. } => problem(Code::new(105))
                 .at((*setting).to_owned())
                 .fix(format!(

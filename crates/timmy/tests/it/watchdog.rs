@@ -55,6 +55,8 @@ async fn a_drifting_profile_is_told_planned_and_put_back() {
         (1, &json!("drifting"), &json!("small")),
         (told.code, &seen["state"], &seen["found"])
     );
+    assert_eq!(json!(true), seen["fixable"]);
+    assert_eq!(1, told.stdout.matches("\"subject\"").count());
 
     let planned = home.run(&["watchdog", "--fix", "--dry-run"]).await;
     let path = config(&home).canonicalize().unwrap().display().to_string();

@@ -219,11 +219,11 @@ impl Script {
             1_005,
             "me/project",
             Severity::Notice,
-            "no attempt succeeded for two hours",
+            "fewer attempts succeed than before",
         );
         log.alert(
             118,
-            1_011,
+            1_008,
             "box:/home",
             Severity::Critical,
             "the disk is full in about 40 minutes",
