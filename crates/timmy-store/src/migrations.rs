@@ -31,7 +31,7 @@ impl Change {
     }
 }
 
-const CHANGES: [Change; 7] = [
+const CHANGES: [Change; 8] = [
     Change::portable(
         1,
         "the event log",
@@ -70,6 +70,11 @@ const CHANGES: [Change; 7] = [
         sqlite: include_str!("../migrations/0007_queue.sqlite.sql"),
         postgres: include_str!("../migrations/0007_queue.postgres.sql"),
     },
+    Change::portable(
+        8,
+        "when runs began, and whether they ended",
+        include_str!("../migrations/0008_run_ends.sql"),
+    ),
 ];
 
 /// Applies what is missing in one transaction that holds the write lock: other processes may open

@@ -40,6 +40,7 @@ pub mod finding;
 pub mod health;
 pub mod merged;
 pub mod probe;
+mod program;
 mod readings;
 mod replace;
 pub mod report;

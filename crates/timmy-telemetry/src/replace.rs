@@ -12,11 +12,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use rustix::fs::Gid;
 use rustix::fs::Uid;
+use rustix::io::Errno;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 /// Copies that one file may have of the same second.
 const MOST_COPIES: u32 = 99;
+/// The rights of a file's group.
+const OF_GROUP: u32 = 0o070;
 
 /// Who may do what with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +58,17 @@ impl Rights {
         }
     }
 
+    /// A group that this user may not give does not matter where the group has no rights.
     fn give(self, file: &File) -> io::Result<()> {
         let data = file.metadata()?;
-        if (data.uid(), data.gid()) != (self.owner, self.group) {
-            let (owner, group) = (Uid::from_raw(self.owner), Gid::from_raw(self.group));
-            rustix::fs::fchown(file, Some(owner), Some(group))?;
+        if data.uid() != self.owner {
+            rustix::fs::fchown(file, Some(Uid::from_raw(self.owner)), None)?;
+        }
+        if data.gid() != self.group {
+            match rustix::fs::fchown(file, None, Some(Gid::from_raw(self.group))) {
+                Err(Errno::PERM) if self.mode & OF_GROUP == 0 => {}
+                given => given?,
+            }
         }
         file.set_permissions(std::fs::Permissions::from_mode(self.mode))
     }
@@ -71,11 +80,10 @@ impl Rights {
 pub(crate) struct Replacement {
     file: NamedTempFile,
     place: PathBuf,
-    rights: Rights,
 }
 
 impl Replacement {
-    /// Makes it, with this content for now.
+    /// Makes it, with its rights, and this content for now.
     pub(crate) fn prepare(place: &Path, rights: Rights, bytes: &[u8]) -> io::Result<Self> {
         let directory = place.parent().unwrap_or(Path::new("."));
         let name = place.file_name().unwrap_or_default().to_string_lossy();
@@ -85,9 +93,9 @@ impl Replacement {
         let mut replacement = Self {
             file,
             place: place.to_owned(),
-            rights,
         };
         replacement.fill(bytes)?;
+        rights.give(replacement.file.as_file())?;
         Ok(replacement)
     }
 
@@ -103,7 +111,6 @@ impl Replacement {
 
     /// Puts it in the place of the old one.
     pub(crate) fn commit(self) -> io::Result<()> {
-        self.rights.give(self.file.as_file())?;
         self.file.as_file().sync_all()?;
         let directory = self.place.parent().unwrap_or(Path::new("."));
         let directory = File::open(directory)?;
@@ -174,6 +181,49 @@ mod tests {
         assert_eq!(rights, Rights::of(&place).unwrap());
         drop(Replacement::prepare(&place, rights.tightened(), b"never").unwrap());
         assert_eq!(1, std::fs::read_dir(directory.path()).unwrap().count());
+    }
+
+    #[test]
+    fn the_owner_and_the_mode_are_there_before_the_old_file_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("a");
+        std::fs::write(&place, "old").unwrap();
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o640)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&place, Some(65_534), Some(65_533)).unwrap();
+        }
+        let rights = Rights::of(&place).unwrap();
+        let replacement = Replacement::prepare(&place, rights, b"new").unwrap();
+        assert_eq!(rights, Rights::of(replacement.file.path()).unwrap());
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_given_matters_only_where_it_has_rights() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root makes a file of a group it is not in");
+            return;
+        }
+        let stranger = || {
+            let (user, group) = (Uid::from_raw(65_534), Gid::from_raw(65_534));
+            rustix::thread::set_thread_groups(&[]).unwrap();
+            rustix::thread::set_thread_res_gid(group, group, group).unwrap();
+            let directory = tempfile::tempdir().unwrap();
+            let place = directory.path().join("a");
+            rustix::fs::chown(directory.path(), Some(user), None).unwrap();
+            rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+            let rights = Rights {
+                mode: 0o640,
+                owner: user.as_raw(),
+                group: 0,
+            };
+            let refused = Replacement::prepare(&place, rights, b"new").unwrap_err();
+            assert_eq!(io::ErrorKind::PermissionDenied, refused.kind());
+            replace(&place, rights.tightened(), b"new").unwrap();
+            let given = Rights::of(&place).unwrap();
+            assert_eq!((0o600, user.as_raw()), (given.mode, given.owner));
+        };
+        // These belong to the thread alone, which ends with them.
+        std::thread::spawn(stranger).join().unwrap();
     }
 
     #[test]

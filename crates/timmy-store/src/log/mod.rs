@@ -198,3 +198,7 @@ fn unreadable(seq: i64, reason: &dyn std::fmt::Display) -> StoreError {
         reason: reason.to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "plans_tests.rs"]
+mod plans_tests;

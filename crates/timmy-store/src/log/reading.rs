@@ -1,6 +1,7 @@
 //! Reading events back, always along an index.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
@@ -21,6 +22,12 @@ const DEFAULT_LIMIT: u32 = 1_000;
 
 /// Runs in one statement, at most. SQLite takes 500 parts of a union.
 const AT_ONCE: usize = 200;
+
+/// The starts of runs without an end, among the `$1` newest starts.
+pub(super) const UNFINISHED: &str = "SELECT * FROM (SELECT seq, schema, at_us, run, body FROM events \
+     WHERE type = 'run_started' ORDER BY seq DESC LIMIT $1) AS newest \
+     WHERE NOT EXISTS (SELECT 1 FROM events AS ended \
+     WHERE ended.run = newest.run AND ended.type = 'run_ended') ORDER BY seq DESC";
 
 /// Which events to read.
 #[derive(Debug, Clone)]
@@ -162,15 +169,10 @@ impl EventLog {
     /// # Errors
     /// When the database fails or holds an event this program cannot read.
     pub async fn unfinished(&self, limit: u32) -> Result<Vec<Started>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM (SELECT seq, schema, at_us, run, body FROM events \
-             WHERE type = 'run_started' ORDER BY seq DESC LIMIT $1) AS newest \
-             WHERE NOT EXISTS (SELECT 1 FROM events AS ended \
-             WHERE ended.run = newest.run AND ended.type = 'run_ended') ORDER BY seq DESC",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(&self.store.pool)
-        .await?;
+        let rows = sqlx::query(UNFINISHED)
+            .bind(i64::from(limit))
+            .fetch_all(&self.store.pool)
+            .await?;
         let events: Vec<Event> = rows.iter().map(read_event).collect::<Result<_, _>>()?;
         Ok(events.into_iter().filter_map(Started::of).collect())
     }
@@ -248,15 +250,7 @@ impl EventLog {
             return Ok(events);
         }
         for some in runs.chunks(AT_ONCE) {
-            let place = |place: usize| format!("${place}");
-            let of_runs: Vec<String> = (1..=some.len()).map(place).collect();
-            let of_types = (1..=types.len()).map(|number| place(some.len() + number));
-            let statement = format!(
-                "SELECT seq, schema, at_us, run, body FROM events \
-                 WHERE run IN ({}) AND type IN ({}) ORDER BY seq",
-                of_runs.join(", "),
-                of_types.collect::<Vec<_>>().join(", ")
-            );
+            let statement = of_runs_and_types(some.len(), types.len());
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for run in some {
                 query = query.bind(run.to_string());
@@ -340,6 +334,21 @@ impl EventLog {
             .await?;
         Ok(row.try_get("seq")?)
     }
+}
+
+/// The events of some types of some runs, whose names are bound before those of the types.
+pub(super) fn of_runs_and_types(runs: usize, types: usize) -> String {
+    let places = |range: RangeInclusive<usize>| {
+        let places: Vec<String> = range.map(|place| format!("${place}")).collect();
+        places.join(", ")
+    };
+    // An expression has no index: left the choice, SQLite walks all events of these types.
+    format!(
+        "SELECT seq, schema, at_us, run, body FROM events \
+         WHERE run IN ({}) AND type || '' IN ({}) ORDER BY seq",
+        places(1..=runs),
+        places(runs + 1..=runs + types)
+    )
 }
 
 pub(super) fn read_event(row: &AnyRow) -> Result<Event, StoreError> {

@@ -35,6 +35,15 @@ const STARTS: &str = "SELECT seq, schema, at_us, run, body, \
      (SELECT newest.at_us FROM events AS newest WHERE newest.run = started.run \
      ORDER BY newest.seq DESC LIMIT 1) AS newest_us FROM events AS started";
 
+/// The starts between two times, `$3` of them at most. Which ones is settled within an index, before
+/// anything of them is read.
+pub(super) fn begun_between() -> String {
+    format!(
+        "{STARTS} WHERE seq IN (SELECT seq FROM events WHERE type = 'run_started' \
+         AND at_us >= $1 AND at_us < $2 ORDER BY seq DESC LIMIT $3) ORDER BY seq DESC"
+    )
+}
+
 /// A run whose start was read.
 struct Begun {
     seq: i64,
@@ -74,11 +83,7 @@ impl EventLog {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<RunSummary>, StoreError> {
-        let statement = format!(
-            "{STARTS} WHERE type = 'run_started' AND at_us >= $1 AND at_us < $2 \
-             ORDER BY seq DESC LIMIT $3"
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
+        let rows = sqlx::query(AssertSqlSafe(begun_between()))
             .bind(since.as_microsecond())
             .bind(until.as_microsecond())
             .bind(i64::from(limit))

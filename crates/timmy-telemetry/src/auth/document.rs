@@ -28,8 +28,6 @@ pub(super) struct Document {
     pub(super) bytes: Vec<u8>,
     /// Its rights.
     pub(super) mode: u32,
-    /// Who owns it.
-    pub(super) owner: u32,
 }
 
 impl std::fmt::Debug for Document {
@@ -64,7 +62,6 @@ impl Document {
             value,
             bytes,
             mode: data.mode() & 0o7777,
-            owner: data.uid(),
         }))
     }
 
@@ -222,7 +219,6 @@ mod tests {
                 value: serde_json::from_slice(&bytes).unwrap(),
                 bytes,
                 mode: 0o600,
-                owner: 0,
             };
             let exact: f64 = number.parse().unwrap();
             prop_assert_eq!(Some(exact), document.value["a"].as_f64());

@@ -70,7 +70,19 @@ pub enum AuthError {
         /// Why.
         reason: String,
     },
-    /// The new tokens are there and could not be kept. A person logs in again.
+    /// The portal answered, and a file could not be changed accordingly. A person does what `fix` says.
+    #[error("what the portal answered for {login} is not in its file: {reason}")]
+    NotKept {
+        /// The login.
+        login: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What a person does, with the place of new tokens.
+        fix: String,
+    },
+    /// The new tokens are there and could not be kept anywhere. A person logs in again.
     #[error("the new tokens of {login} could not be kept: {reason}")]
     Lost {
         /// The login.
@@ -117,6 +129,9 @@ impl Coded for AuthError {
             Self::NotWritten { path, .. } => problem(Code::new(1046), ExitStatus::Refused)
                 .at(path.display().to_string())
                 .fix("run timmy as the user whose file it is, and look whether the disk is full"),
+            Self::NotKept { path, fix, .. } => problem(Code::new(1049), ExitStatus::Internal)
+                .at(path.display().to_string())
+                .fix(fix.clone()),
             Self::Lost { path, .. } => problem(Code::new(1047), ExitStatus::Internal)
                 .at(path.display().to_string())
                 .fix("mend the disk, then log in again"),

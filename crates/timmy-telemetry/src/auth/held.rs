@@ -4,6 +4,8 @@
 //! the portal is about to be asked, the question, the new tokens on the disk. The file that all homes of
 //! Hermes share is written first: a Hermes that finds the two files different believes that one.
 
+mod keeping;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,7 +41,6 @@ use super::token;
 use super::writing;
 use super::writing::Change;
 use crate::replace;
-use crate::replace::Replacement;
 use crate::replace::Rights;
 
 /// A difference of clocks that is worth a word.
@@ -232,36 +233,6 @@ impl<'a> Held<'a> {
         rights.map_err(|error| not_written(self.entry, path, error.to_string()))
     }
 
-    /// Files that wait to be filled, so that nothing is asked whose answer could not be kept.
-    fn prepare(&self) -> Result<(Replacement, Option<Replacement>), AuthError> {
-        let not_kept =
-            |path: &Path, error: std::io::Error| not_written(self.entry, path, error.to_string());
-        for document in [Some(&self.document), self.shared.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            if !document.can_be_kept() {
-                let reason = "it holds a number that would be rounded".to_owned();
-                return Err(not_written(self.entry, &document.path, reason));
-            }
-        }
-        let path = &self.document.path;
-        let file = Replacement::prepare(path, self.rights(path)?, &self.document.bytes);
-        let file = file.map_err(|error| not_kept(path, error))?;
-        let shared = match (&self.entry.shared, &self.shared) {
-            (Some(_), Some(shared)) => Some((shared.path.clone(), self.rights(&shared.path)?)),
-            // A Hermes that has keys made does not know that file, and would leave it to grow old.
-            (Some(_), None) if self.key() == Some(Key::Minted) => None,
-            (Some(shared), None) => Some((shared.file.clone(), Rights::private())),
-            (None, _) => None,
-        };
-        let shared = shared.map(|(path, rights)| {
-            let prepared = Replacement::prepare(&path, rights, &self.document.bytes);
-            prepared.map_err(|error| not_kept(&path, error))
-        });
-        Ok((file, shared.transpose()?))
-    }
-
     /// Notes that the portal is about to be asked: if this process ends before the answer is kept, the
     /// next one knows.
     fn remember_the_question(&mut self, refresh_token: &str) -> Result<(), AuthError> {
@@ -288,58 +259,6 @@ impl<'a> Held<'a> {
         drop(self.memory.write(self.by.memory, &self.entry.name));
     }
 
-    /// Keeps new tokens, before anything else is done with them.
-    fn take_over(
-        &mut self,
-        fields: &Map<String, Value>,
-        old: &str,
-        mut file: Replacement,
-        shared: Option<Replacement>,
-    ) -> Result<(), AuthError> {
-        writing::take_over(&self.entry.provider, &mut self.record, fields, self.now);
-        let in_shared = shared.map(|mut shared| {
-            let before = self.shared.as_ref().and_then(|file| file.value.as_object());
-            let bytes = writing::shared_with(before, &self.record, self.now);
-            shared.fill(&bytes).and_then(|()| shared.commit())
-        });
-        let bytes = self.file_with(Some(old));
-        let in_file = file.fill(&bytes).and_then(|()| file.commit());
-        if let Err(error) = in_file {
-            let path = self.document.path.clone();
-            // Hermes takes them from the shared file.
-            return Err(match in_shared {
-                Some(Ok(())) => not_written(self.entry, &path, error.to_string()),
-                Some(Err(_)) | None => AuthError::Lost {
-                    login: self.entry.name.clone(),
-                    path,
-                    reason: error.to_string(),
-                },
-            });
-        }
-        self.renew_memory();
-        match (in_shared, &self.entry.shared) {
-            (Some(Err(error)), Some(shared)) => {
-                Err(not_written(self.entry, &shared.file, error.to_string()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Tokens were exchanged: a login that is older than logins get is a new one.
-    fn renew_memory(&mut self) {
-        self.memory.asked = None;
-        let lasts = self.entry.provider.login_lasts();
-        let lasts = lasts.and_then(|lasts| SignedDuration::try_from(lasts).ok());
-        let age = self
-            .memory
-            .since
-            .map(|since| self.now.duration_since(since));
-        if age.zip(lasts).is_some_and(|(age, lasts)| age > lasts) {
-            self.memory.since = Some(self.now);
-        }
-        self.write_memory();
-    }
-
     /// Has the portal make a key for the access token.
     async fn make_key(&mut self, endpoint: &Url) -> Result<Outcome, AuthError> {
         let mut place = endpoint.clone();
@@ -361,8 +280,12 @@ impl<'a> Held<'a> {
         let own = own.map(str::to_owned);
         let bytes = self.file_with(own.as_deref());
         let path = &self.document.path;
-        let written = replace::replace(path, self.rights(path)?, &bytes);
-        written.map_err(|error| not_written(self.entry, path, error.to_string()))?;
+        let rights = Rights::of(path).map(Rights::tightened);
+        let written = rights.and_then(|rights| replace::replace(path, rights, &bytes));
+        written.map_err(|error| {
+            let fix = "mend the disk and run it again: the tokens are good, another key is made";
+            self.not_kept(path, &error, fix.to_owned())
+        })?;
         Ok(self.refreshed())
     }
 
@@ -401,10 +324,12 @@ impl<'a> Held<'a> {
                 reason,
                 copies,
             },
-            Err((path, error)) => {
-                let reason = format!("the portal ended the login ({reason}), and {error}");
-                not_written(self.entry, &path, reason)
-            }
+            Err((path, error)) => AuthError::NotKept {
+                login: self.entry.name.clone(),
+                path,
+                reason: format!("the portal ended the login ({reason}), and {error}"),
+                fix: "log in again; what is left in the files is refused".to_owned(),
+            },
         }
     }
 
@@ -447,6 +372,15 @@ impl<'a> Held<'a> {
             removed.map_err(|error| (shared.path.clone(), error))?;
         }
         Ok(copies)
+    }
+
+    fn not_kept(&self, path: &Path, error: &std::io::Error, fix: String) -> AuthError {
+        AuthError::NotKept {
+            login: self.entry.name.clone(),
+            path: path.to_owned(),
+            reason: error.to_string(),
+            fix,
+        }
     }
 
     fn away(&self, reason: String) -> AuthError {

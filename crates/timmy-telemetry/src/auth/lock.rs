@@ -33,7 +33,8 @@ pub(super) enum NotLocked {
 
 /// Takes locks in this order, waiting no longer than `wait` for all of them.
 pub(super) async fn take(paths: &[&Path], wait: Duration) -> Result<Locks, NotLocked> {
-    let until = Instant::now() + wait;
+    // None for a wait that no clock can tell the end of.
+    let until = Instant::now().checked_add(wait);
     let mut held = Vec::new();
     for path in paths {
         held.push(one(path, until).await?);
@@ -41,7 +42,7 @@ pub(super) async fn take(paths: &[&Path], wait: Duration) -> Result<Locks, NotLo
     Ok(Locks { _held: held })
 }
 
-async fn one(path: &Path, until: Instant) -> Result<File, NotLocked> {
+async fn one(path: &Path, until: Option<Instant>) -> Result<File, NotLocked> {
     let failed = |error: io::Error| NotLocked::Failed(path.to_owned(), error);
     if let Some(directory) = path.parent() {
         let made = DirBuilder::new()
@@ -59,9 +60,24 @@ async fn one(path: &Path, until: Instant) -> Result<File, NotLocked> {
             Err(Errno::WOULDBLOCK | Errno::INTR) => {}
             Err(error) => return Err(failed(error.into())),
         }
-        if Instant::now() >= until {
+        if until.is_some_and(|until| Instant::now() >= until) {
             return Err(NotLocked::Held(path.to_owned()));
         }
         tokio::time::sleep(TRY_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wait_beyond_all_clocks_is_a_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auth.lock");
+        for wait in [Duration::ZERO, Duration::from_secs(i64::MAX.unsigned_abs())] {
+            let taken = take(&[&path], wait).await;
+            assert!(taken.is_ok(), "{taken:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Exchanging the tokens of a login before they run out.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,6 @@ use url::Url;
 
 use super::book;
 use super::book::Entry;
-use super::document::Document;
 use super::error::AuthError;
 use super::held::Held;
 use super::lock;
@@ -97,13 +97,7 @@ impl Refresher<'_> {
         if !first.due {
             return Ok(Outcome::NotDue);
         }
-        if let Ok(Some(document)) = Document::read(&entry.file)
-            && document.owner != rustix::process::geteuid().as_raw()
-        {
-            // Locks and files that this user makes would keep its owner out.
-            let reason = format!("it belongs to user {}", document.owner);
-            return Err(not_written(entry, &entry.file, reason));
-        }
+        only_own_files(entry)?;
         let mut paths = vec![entry.lock.as_path()];
         paths.extend(entry.shared.as_ref().map(|shared| shared.lock.as_path()));
         let wait = Duration::from_secs(self.settings.lock_wait_s);
@@ -119,6 +113,22 @@ impl Refresher<'_> {
         let mut login = Held::read(self, entry, self.clock.now())?;
         login.refresh(notes).await
     }
+}
+
+/// Refuses what belongs to another user: locks and files that this one makes would keep the owner out,
+/// and the portal's answer could not be kept.
+fn only_own_files(entry: &Entry) -> Result<(), AuthError> {
+    let own = rustix::process::geteuid().as_raw();
+    let shared = entry.shared.as_ref().map(|shared| &shared.file);
+    for path in std::iter::once(&entry.file).chain(shared) {
+        if let Ok(data) = std::fs::metadata(path)
+            && data.uid() != own
+        {
+            let reason = format!("{} belongs to user {}", path.display(), data.uid());
+            return Err(not_written(entry, path, reason));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn dead(entry: &Entry, reason: String) -> AuthError {

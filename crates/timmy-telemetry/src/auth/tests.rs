@@ -3,6 +3,7 @@
 mod endings;
 mod homes;
 mod kept;
+mod owners;
 mod rotation;
 
 use std::os::unix::fs::PermissionsExt;

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use serde::Serialize;
 use timmy_core::Redactor;
 use timmy_core::text;
-use tokio::process::Command;
 
 use super::Unseen;
 use super::name;
@@ -162,13 +161,12 @@ pub(crate) async fn tmux(socket: &Path, arguments: &[&str]) -> Ran {
     let Some(program) = program::find("tmux") else {
         return Ran::Missing;
     };
-    let mut command = Command::new(program);
+    // Inside a tmux, the environment that is left out here would name that one.
+    let mut command = crate::program::command(program);
     command
         .args(["-f", "/dev/null", "-u", "-S"])
         .arg(socket)
-        .args(arguments)
-        .env_remove("TMUX")
-        .env_remove("TMUX_PANE");
+        .args(arguments);
     program::run_command(command).await
 }
 

@@ -1,10 +1,8 @@
 //! A pane of tmux: which model the program in it uses, and starting that again.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,19 +11,25 @@ use serde::Serialize;
 use timmy_core::text;
 use timmy_model::hermes::homes;
 use timmy_model::hermes::homes::Homes;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 
 use super::look::same_model;
 use super::person;
 use super::processes::Processes;
 use super::processes::Program;
 use super::processes::terminal_number;
+use crate::program;
+use crate::program::NotEnded;
+use crate::program::Terms;
 
-/// How long tmux may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The most of tmux's answer that is read, in bytes.
-const LONGEST_ANSWER: u64 = 1 << 20;
+/// How long tmux may take to answer, and the most of its answer that is kept.
+const TERMS: Terms<'_> = Terms {
+    input: &[],
+    patience: Duration::from_secs(5),
+    output: 1 << 20,
+    complaint: 4 << 10,
+};
+/// Where tmux looks for its usual socket.
+const SOCKETS: &str = "TMUX_TMPDIR";
 /// The part of tmux's own words that is repeated, in bytes.
 const WORDS: usize = 300;
 /// What tmux is asked for each pane. Names of sessions and windows come last: they may hold spaces.
@@ -131,10 +135,10 @@ pub(super) async fn list(socket: Option<&Path>) -> Listed {
     match asked {
         Ok((true, told)) => Listed::Panes(told.lines().filter_map(Pane::read).collect()),
         Ok((false, told)) => Listed::NotPresent(format!("no tmux server on {at}: {told}")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Listed::NotPresent("tmux is not installed".to_owned())
+        Err(NotEnded::Missing) => Listed::NotPresent("tmux is not installed".to_owned()),
+        Err(error @ (NotEnded::Failed(_) | NotEnded::TooLong(_))) => {
+            Listed::Failed(format!("tmux on {at}: {error}"))
         }
-        Err(error) => Listed::Failed(format!("tmux on {at}: {error}")),
     }
 }
 
@@ -157,43 +161,23 @@ pub(super) async fn respawn(
     }
 }
 
-async fn tmux(socket: Option<&Path>, arguments: &[&str]) -> io::Result<(bool, String)> {
-    let mut command = Command::new("tmux");
+async fn tmux(socket: Option<&Path>, arguments: &[&str]) -> Result<(bool, String), NotEnded> {
+    // Inside a tmux, the environment that is left out here would name that one.
+    let mut command = program::command("tmux");
     command.arg("-u");
     if let Some(socket) = socket {
         command.arg("-S").arg(socket);
     }
-    command
-        .args(arguments)
-        // Inside a tmux, that one would be asked instead of the one that is meant.
-        .env_remove("TMUX")
-        .env_remove("TMUX_PANE")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command.spawn()?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let ended = async {
-        let mut told = Vec::new();
-        let mut complaint = Vec::new();
-        if let Some(stdout) = stdout {
-            stdout.take(LONGEST_ANSWER).read_to_end(&mut told).await?;
-        }
-        if let Some(stderr) = stderr {
-            stderr
-                .take(LONGEST_ANSWER)
-                .read_to_end(&mut complaint)
-                .await?;
-        }
-        let status = child.wait().await?;
-        io::Result::Ok(match status.success() {
-            true => (true, String::from_utf8_lossy(&told).into_owned()),
-            false => (false, words(&String::from_utf8_lossy(&complaint))),
-        })
-    };
-    let timely = tokio::time::timeout(PATIENCE, ended).await;
-    timely.unwrap_or_else(|_| Err(io::Error::other("it did not answer in time")))
+    if let Some(place) = std::env::var_os(SOCKETS) {
+        command.env(SOCKETS, place);
+    }
+    command.args(arguments);
+    let ended = program::run(command, TERMS).await?;
+    let told = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+    Ok(match ended.status.success() {
+        true => (true, told(&ended.output)),
+        false => (false, words(&told(&ended.complaint))),
+    })
 }
 
 fn words(said: &str) -> String {

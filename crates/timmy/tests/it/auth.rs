@@ -250,7 +250,7 @@ async fn what_is_not_there_is_said() {
     );
     let unknown = home.json(&["auth", "refresh", "nous"]).await;
     assert_eq!((66, "TIMMY-1041".to_owned()), unknown.refusal());
-    for number in 1040..=1048 {
+    for number in 1040..=1049 {
         home.assert_explained(&format!("TIMMY-{number}")).await;
     }
 }

@@ -81,7 +81,6 @@ proptest! {
             bytes: before.to_string().into_bytes(),
             value: before.clone(),
             mode: 0o600,
-            owner: 0,
         };
         prop_assume!(document.can_be_kept());
         let answer = json!({"access_token": "new", "refresh_token": "newer", "expires_in": 5});
