@@ -66,11 +66,11 @@ fn full(disk: &DiskSeen, subject: String, keep: u64) -> Finding {
         code: code::DISK,
         severity: Severity::Critical,
         subject,
-        what: format!("the disk at {} is full", disk.mount),
+        what: format!("too little of the disk at {} is free", disk.mount),
         evidence: vec![
             room(disk),
             format!(
-                "{} are to stay free; no attempt begins below",
+                "{} are to stay free",
                 words::bytes(keep)
             ),
         ],

@@ -90,7 +90,10 @@ async fn once(host: &Host) -> Ended {
     let mut app = App::new(size(), looks, host.clock.now());
     app.update(Input::Opened(Box::new(fleet)));
     app.update(Input::Books(Box::new(books)));
-    output::line(frame(&app).trim_end())?;
+    let frame = frame(&app);
+    // The last line names keys, and there are none here.
+    let picture = frame.trim_end().rsplit_once('\n');
+    output::line(picture.map_or("", |(picture, _)| picture).trim_end())?;
     Ok(ExitStatus::Success)
 }
 
