@@ -5,7 +5,8 @@
 //! - A process that is killed while it writes leaves half a line at most. Whoever writes next ends
 //!   that line first, so only it is lost.
 //! - Files are put aside by size and once a day, under a name that sorts by time, and removed by
-//!   that name alone when they are old. Nothing else in the directory is ever removed.
+//!   that name alone when they are old. Nothing else in the directory is ever removed, but
+//!   for what a killed process left of a file that it was about to replace.
 //! - Directories are 0700, files 0600, and none lies in a git repository that would take it in.
 
 mod last_state;

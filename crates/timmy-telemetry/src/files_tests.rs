@@ -129,6 +129,9 @@ fn full_and_old_files_are_put_aside_and_only_ours_are_removed() {
         std::fs::write(files.directory().join(foreign), "theirs").unwrap();
     }
     let later = NOW + 3 * 24 * 3_600;
+    for ours in ["last_state.json", "otlp.json"] {
+        crate::replace::leave(&files.directory().join(ours), at(later));
+    }
     writing.rotate(rotation, at(later)).unwrap();
     assert_eq!(
         vec![

@@ -1,5 +1,6 @@
 //! Putting a new file in the place of an old one: whole, or not at all.
 
+use std::fs::DirEntry;
 use std::fs::File;
 use std::io;
 use std::io::Write;
@@ -9,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
 use jiff::Timestamp;
 use rustix::fs::Gid;
 use rustix::fs::Uid;
@@ -18,6 +20,12 @@ use tempfile::NamedTempFile;
 
 /// Copies that one file may have of the same second.
 const MOST_COPIES: u32 = 99;
+/// What stands between the name of a file and the chance letters of one that is to replace it.
+const DRAFT: &str = ".tmp.";
+/// How many of those letters there are. Others, such as Hermes, write more.
+const DRAFT_LETTERS: usize = 6;
+/// Whoever replaces a file needs milliseconds, or as long as a portal takes to answer.
+const DRAFT_LIVES: SignedDuration = SignedDuration::from_hours(1);
 /// The rights of a file's group.
 const OF_GROUP: u32 = 0o070;
 
@@ -88,7 +96,8 @@ impl Replacement {
         let directory = place.parent().unwrap_or(Path::new("."));
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         let file = tempfile::Builder::new()
-            .prefix(&format!("{name}.tmp."))
+            .prefix(&format!("{name}{DRAFT}"))
+            .rand_bytes(DRAFT_LETTERS)
             .tempfile_in(directory)?;
         let mut replacement = Self {
             file,
@@ -119,6 +128,39 @@ impl Replacement {
             .map_err(|error| error.error)?;
         directory.sync_all()
     }
+}
+
+/// Removes what a killed process left beside a file that it wanted to replace. What cannot be removed
+/// stays.
+pub(crate) fn remove_left(place: &Path, now: Timestamp) {
+    let directory = place.parent().unwrap_or(Path::new("."));
+    let Some(name) = place.file_name().and_then(|name| name.to_str()) else {
+        return;
+    };
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    for entry in entries.flatten() {
+        if is_draft(&entry, name) && is_left(&entry, now) {
+            drop(std::fs::remove_file(entry.path()));
+        }
+    }
+}
+
+/// Whether this module gave the name, to replace a file of that other name.
+fn is_draft(entry: &DirEntry, of: &str) -> bool {
+    let name = entry.file_name();
+    let letters = name.to_str().and_then(|name| name.strip_prefix(of));
+    let letters = letters.and_then(|rest| rest.strip_prefix(DRAFT));
+    letters.is_some_and(|letters| {
+        letters.len() == DRAFT_LETTERS && letters.chars().all(|c| c.is_ascii_alphanumeric())
+    })
+}
+
+/// Whether nobody writes it any more.
+fn is_left(entry: &DirEntry, now: Timestamp) -> bool {
+    let data = entry.metadata().ok().filter(std::fs::Metadata::is_file);
+    let modified = data.and_then(|data| data.modified().ok());
+    let modified = modified.and_then(|modified| Timestamp::try_from(modified).ok());
+    modified.is_some_and(|modified| now.duration_since(modified) > DRAFT_LIVES)
 }
 
 /// Puts a content in the place of a file.
@@ -160,6 +202,18 @@ pub(crate) fn keep_copy(
         return Ok(copy);
     }
     Err(io::Error::other("there are too many copies of this second"))
+}
+
+/// Leaves a file as a killed process leaves it, long ago.
+#[cfg(test)]
+pub(crate) fn leave(place: &Path, now: Timestamp) -> PathBuf {
+    let replacement = Replacement::prepare(place, Rights::private(), b"left").unwrap();
+    let long_ago = now - DRAFT_LIVES - SignedDuration::from_secs(1);
+    let file = replacement.file.as_file();
+    file.set_modified(long_ago.into()).unwrap();
+    let path = replacement.file.path().to_owned();
+    std::mem::forget(replacement);
+    path
 }
 
 #[cfg(test)]
@@ -224,6 +278,33 @@ mod tests {
         };
         // These belong to the thread alone, which ends with them.
         std::thread::spawn(stranger).join().unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("auth.json");
+        let now = Timestamp::now();
+        let left = leave(&place, now);
+        let mut kept = vec![
+            leave(&directory.path().join("other.json"), now),
+            // As Hermes names its own, and another program might.
+            directory.path().join("auth.json.tmp.4711.00ff"),
+            directory.path().join("auth.json.tmp."),
+            directory.path().join("auth.json.timmy-20260101T000000Z"),
+        ];
+        for path in &kept[1..] {
+            std::fs::write(path, "kept").unwrap();
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let waiting = Replacement::prepare(&place, Rights::private(), b"new").unwrap();
+        kept.push(waiting.file.path().to_owned());
+        remove_left(&place, now);
+        assert!(!left.exists(), "{left:?}");
+        for path in kept {
+            assert!(path.exists(), "{path:?}");
+        }
     }
 
     #[test]

@@ -80,6 +80,7 @@ struct Inner {
     asked: Vec<Asked>,
     life: Duration,
     scope: String,
+    tells_life: bool,
 }
 
 impl Portal {
@@ -97,6 +98,7 @@ impl Portal {
                 asked: Vec::new(),
                 life: KEY_LIFE,
                 scope: "inference:invoke".to_owned(),
+                tells_life: true,
             }),
             arrived: Semaphore::new(0),
         });
@@ -124,6 +126,11 @@ impl Portal {
     /// The scope of the keys it gives from now on.
     pub fn give_scope(&self, scope: &str) {
         scope.clone_into(&mut self.state.lock().scope);
+    }
+
+    /// Makes the keys it gives from now on opaque, without a word about how long they live.
+    pub fn hide_life(&self) {
+        self.state.lock().tells_life = false;
     }
 
     /// How many tokens were exchanged.
@@ -195,6 +202,11 @@ impl State {
         inner.current = refresh_token(inner.exchanges);
         let now = self.clock.now().as_second();
         let expires = now.saturating_add_unsigned(inner.life.as_secs());
+        if !inner.tells_life {
+            let access = format!("opaque-{}", inner.exchanges);
+            let tokens = json!({"access_token": access, "refresh_token": inner.current});
+            return (StatusCode::OK, tokens);
+        }
         let tokens = json!({
             "access_token": jwt(expires, inner.life, &inner.scope, inner.exchanges),
             "refresh_token": inner.current,

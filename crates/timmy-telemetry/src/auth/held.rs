@@ -37,6 +37,7 @@ use super::refresh::not_written;
 use super::settings::Pointer;
 use super::settings::Rule;
 use super::standing::Facts;
+use super::standing::UNKNOWN_LIFE;
 use super::token;
 use super::writing;
 use super::writing::Change;
@@ -100,7 +101,6 @@ impl<'a> Held<'a> {
     pub(super) async fn refresh(&mut self, notes: &mut Vec<String>) -> Result<Outcome, AuthError> {
         let provider = &self.entry.provider;
         let facts = Facts::of(provider, &self.record, &self.memory, &mut Vec::new());
-        let left = facts.left(self.now);
         if !facts.is_due(self.by.settings, self.now) {
             return self.keep_what_others_have();
         }
@@ -112,11 +112,9 @@ impl<'a> Held<'a> {
         if self.only_the_key_is_old() {
             return self.make_key(&endpoint).await;
         }
-        if let Some(asked) = self.memory.may_be_spent(&refresh_token)
-            && left.is_some_and(|left| left > SignedDuration::ZERO)
-        {
-            let again = facts.key_expires;
-            return Err(self.uncertain(format!("the portal was asked at {}", asked.at), again));
+        if let Some((asked, again)) = self.not_shown_before(&refresh_token, &facts) {
+            let again = Some(again);
+            return Err(self.uncertain(format!("the portal was asked at {asked}"), again));
         }
         let (file, shared) = self.prepare()?;
         self.remember_the_question(&refresh_token)?;
@@ -136,7 +134,8 @@ impl<'a> Held<'a> {
                 return Err(self.away(reason));
             }
             Answer::Uncertain(reason) => {
-                return Err(self.uncertain(reason, facts.key_expires.filter(|at| *at > self.now)));
+                let again = self.not_shown_before(&refresh_token, &facts);
+                return Err(self.uncertain(reason, again.map(|(_, again)| again)));
             }
         }
         if self.document.is_open() {
@@ -147,6 +146,21 @@ impl<'a> Held<'a> {
             return self.make_key(&endpoint).await;
         }
         Ok(self.refreshed())
+    }
+
+    /// When a token that may be spent was shown, and until when it is not shown again: while its key
+    /// may live, there is something to lose.
+    fn not_shown_before(
+        &self,
+        refresh_token: &str,
+        facts: &Facts,
+    ) -> Option<(Timestamp, Timestamp)> {
+        let asked = self.memory.may_be_spent(refresh_token)?.at;
+        let assumed = asked.checked_add(UNKNOWN_LIFE).unwrap_or(Timestamp::MAX);
+        let until = facts.key_expires.unwrap_or(assumed);
+        let left = facts.left(self.now);
+        let left = left.unwrap_or_else(|| until.duration_since(self.now));
+        left.is_positive().then_some((asked, until))
     }
 
     /// The tokens that somebody else got are written where Hermes would write them.

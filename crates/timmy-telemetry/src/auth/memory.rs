@@ -23,6 +23,9 @@ pub(super) struct Memory {
     /// The earliest time at which it is known to have been there. The login is at least that old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<Timestamp>,
+    /// When tokens were last exchanged here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exchanged: Option<Timestamp>,
     /// A question to the portal without a definite answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) asked: Option<Asked>,

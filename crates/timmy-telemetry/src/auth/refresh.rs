@@ -17,10 +17,12 @@ use super::error::AuthError;
 use super::held::Held;
 use super::lock;
 use super::lock::NotLocked;
+use super::memory;
 use super::settings::AuthSettings;
 use super::settings::Rule;
 use super::standing;
 use crate::finding::LoginState;
+use crate::replace;
 
 /// Exchanges tokens.
 pub struct Refresher<'a> {
@@ -110,8 +112,20 @@ impl Refresher<'_> {
                 },
                 NotLocked::Failed(path, error) => not_written(entry, &path, error.to_string()),
             })?;
+        remove_left(entry, self.memory, self.clock.now());
         let mut login = Held::read(self, entry, self.clock.now())?;
         login.refresh(notes).await
+    }
+}
+
+/// Removes files with tokens that a killed process left. Whoever calls it holds the locks.
+fn remove_left(entry: &Entry, memory: &Path, now: Timestamp) {
+    let memory = memory::file(memory, &entry.name);
+    let shared = entry.shared.as_ref().map(|shared| &shared.file);
+    for path in [&entry.file, &memory].into_iter().chain(shared) {
+        // They lie where a link leads to.
+        let real = std::fs::canonicalize(path);
+        replace::remove_left(real.as_ref().unwrap_or(path), now);
     }
 }
 

@@ -29,6 +29,8 @@ use crate::finding::LoginState;
 
 /// Differences of clocks that mean nothing.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
+/// What is taken for the life of a key that nothing says the life of: after that, nothing is left to lose.
+pub(super) const UNKNOWN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// The part of a foreign message that is repeated, in bytes.
 const WORDS: usize = 300;
 
@@ -104,6 +106,8 @@ pub(super) struct Facts {
     pub(super) dead: Option<String>,
     /// When its key expires, by the portal's clock.
     pub(super) key_expires: Option<Timestamp>,
+    /// When its key is taken to expire, where nothing says it and it is known since when it is there.
+    assumed: Option<Timestamp>,
     /// How long its key lives altogether.
     life: Option<SignedDuration>,
     /// How far this machine's clock is behind the portal's.
@@ -194,6 +198,13 @@ impl Facts {
         Self {
             dead,
             key_expires,
+            assumed: match key_expires {
+                None if is_token && refresh_token.is_some() => {
+                    let since = obtained.max(memory.exchanged);
+                    since.and_then(|since| since.checked_add(UNKNOWN_LIFE).ok())
+                }
+                _ => None,
+            },
             life: key_expires
                 .zip(obtained.filter(|_| is_token))
                 .map(|(expires, obtained)| expires.duration_since(obtained) - behind),
@@ -208,17 +219,23 @@ impl Facts {
         Some(self.key_expires?.duration_since(now) - self.behind)
     }
 
+    /// What is left of the key's life, also where it is only assumed. A time in the future at which it
+    /// was obtained says nothing.
+    fn left_at_least(&self, now: Timestamp) -> Option<SignedDuration> {
+        let assumed = self.assumed.map(|ends| ends.duration_since(now));
+        self.left(now)
+            .or(assumed.filter(|left| *left <= UNKNOWN_LIFE))
+    }
+
     /// Whether its tokens are to be exchanged: near the end of the key's life, and never in its first
     /// half, however short that is.
     pub(super) fn is_due(&self, settings: &AuthSettings, now: Timestamp) -> bool {
         let before = SignedDuration::try_from(settings.refresh_before());
         let before = before.unwrap_or(SignedDuration::MAX);
-        let half = self
-            .life
-            .map(|life| life / 2)
-            .filter(|half| half.is_positive());
+        let life = self.life.or(self.assumed.map(|_| UNKNOWN_LIFE));
+        let half = life.map(|life| life / 2).filter(|half| half.is_positive());
         let before = half.map_or(before, |half| half.min(before));
-        self.left(now).is_none_or(|left| left < before)
+        self.left_at_least(now).is_none_or(|left| left < before)
     }
 
     fn state(&self, settings: &AuthSettings, now: Timestamp) -> LoginState {
@@ -228,7 +245,7 @@ impl Facts {
             };
         }
         let fresh = SignedDuration::try_from(settings.fresh()).unwrap_or(SignedDuration::MAX);
-        let is_fresh = self.left(now).is_some_and(|left| left > fresh);
+        let is_fresh = self.left_at_least(now).is_some_and(|left| left > fresh);
         if !self.has_refresh_token && !is_fresh {
             return LoginState::Dead {
                 reason: "its key has run out, and there is no refresh token".to_owned(),

@@ -86,6 +86,9 @@ pub(super) fn take_over(
             TimeForm::UnixMs => Value::from(expires.as_millisecond()),
         };
         document::put(record, &provider.expires_at, value);
+    } else if document::at(record, &provider.expires_at).is_some() {
+        // The time of the key before this one.
+        document::put(record, &provider.expires_at, Value::Null);
     }
     if provider.rule == Some(Rule::HermesNous) {
         if let Some(address) = inference(answer) {

@@ -15,7 +15,7 @@ use timmy_core::RunId;
 use crate::error::TelemetryError;
 use crate::replace::replace_json;
 
-const FILE: &str = "last_state.json";
+pub(super) const FILE: &str = "last_state.json";
 /// Files that could not be read and are kept, at most.
 const MOST_UNREADABLE: u64 = 9;
 /// A longer file is none of ours.

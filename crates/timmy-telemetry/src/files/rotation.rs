@@ -1,6 +1,5 @@
 //! Putting files aside, and removing them when they are old.
 
-use std::fs::DirEntry;
 use std::fs::File;
 use std::io;
 use std::io::Read;
@@ -14,16 +13,18 @@ use jiff::tz::TimeZone;
 
 use super::EVENTS;
 use super::METRICS;
+use super::last_state;
 use crate::error::TelemetryError;
+use crate::export::otlp;
+use crate::replace;
 
 /// The time in a name. Names sort by it.
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
 const ENDING: &str = ".jsonl";
 /// A file that begins longer ago than this is put aside.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// What names of files begin with while they are written, to replace another one.
-const DRAFTS: [&str; 2] = [".last_state-", ".otlp-"];
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// Files that are replaced whole.
+const REPLACED: [&str; 2] = [last_state::FILE, otlp::FILE];
 /// The part of a file in which its first time is looked for, in bytes.
 const BEGINNING: u64 = 4 << 10;
 
@@ -62,15 +63,14 @@ pub(super) fn remove_old(
     keep: Duration,
     now: Timestamp,
 ) -> Result<(), TelemetryError> {
+    for name in REPLACED {
+        replace::remove_left(&directory.join(name), now);
+    }
     let fail = TelemetryError::files("read its directory", directory);
     for entry in std::fs::read_dir(directory).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
-        let draft = DRAFTS.iter().any(|draft| name.starts_with(draft));
-        if draft && is_left(&entry, now) {
-            drop(std::fs::remove_file(entry.path()));
-        }
         let Some(aside) = time_in(name) else {
             continue;
         };
@@ -81,13 +81,6 @@ pub(super) fn remove_old(
         }
     }
     Ok(())
-}
-
-/// Whether nobody writes a draft any more: it takes milliseconds.
-fn is_left(entry: &DirEntry, now: Timestamp) -> bool {
-    let modified = entry.metadata().and_then(|data| data.modified()).ok();
-    let modified = modified.and_then(|modified| Timestamp::try_from(modified).ok());
-    modified.is_some_and(|modified| now.duration_since(modified) > HOUR)
 }
 
 /// A time as names have it.

@@ -31,12 +31,14 @@ pub enum WatchdogError {
         /// Why.
         reason: String,
     },
-    /// It was put back less than an hour ago. It is tried again later.
-    #[error("{subject} was put back at {last} already; something else changes it")]
+    /// It was put back less than an hour ago, or that was tried. It is tried again later.
+    #[error(
+        "putting {subject} back was tried at {last} already; it failed, or something else changes it"
+    )]
     TooSoon {
         /// What drifts.
         subject: String,
-        /// When it was put back.
+        /// When that was tried.
         last: Timestamp,
         /// When it may be put back again.
         again: Timestamp,

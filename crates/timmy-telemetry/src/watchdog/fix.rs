@@ -196,40 +196,29 @@ impl<'a> Restorer<'a> {
         if now != *step {
             return Err(self.not_touched(subject, "it is not as it was when the plan was made"));
         }
-        let refused = |reason: String| WatchdogError::Refused {
-            subject: subject.clone(),
-            reason,
+        let from = drift.found.clone().unwrap_or_else(|| "nothing".to_owned());
+        let done = self.carry_out(subject, step).await;
+        let (backup, failed) = match done {
+            Ok(backup) => (backup, None),
+            // Nothing was tried.
+            Err(error @ WatchdogError::Changed(_)) => return Err(error),
+            Err(error) => (None, Some(error)),
         };
-        let backup = match step {
-            Step::Edit(edit) => Some(self.edit(edit)?),
-            Step::Load {
-                address,
-                model,
-                keep_alive,
-            } => {
-                let loaded = server::load(address, model, keep_alive.as_deref()).await;
-                loaded.map_err(refused)?;
-                None
-            }
-            Step::Respawn {
-                socket,
-                pane,
-                command,
-            } => {
-                let respawned = pane::respawn(socket.as_deref(), pane, command).await;
-                respawned.map_err(refused)?;
-                None
-            }
+        let there = match failed {
+            None => self.there_now(expectation, step).await,
+            Some(_) => Some(from.clone()),
         };
-        let there = self.there_now(expectation, step).await;
         let restored = Restored {
             subject: subject.clone(),
-            from: drift.found.clone().unwrap_or_else(|| "nothing".to_owned()),
+            from,
             to: there.clone().unwrap_or_else(|| drift.expected.clone()),
             backup,
         };
-        // What did not help is noted too: it must not be done again and again.
+        // What failed or did not help is noted too: it must not be done again and again.
         self.note(&restored).await?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         match there {
             None => Ok(restored),
             Some(found) => Err(WatchdogError::StillDrifting {
@@ -246,22 +235,26 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    /// Replaces a file and gives the path of the copy that was kept.
-    fn edit(&self, edit: &Edit) -> Result<String, WatchdogError> {
-        let not_replaced = |error: std::io::Error| WatchdogError::NotReplaced {
-            path: edit.path.clone(),
-            reason: error.to_string(),
+    /// Does what a step says, and gives the path of the copy of a file that was changed.
+    async fn carry_out(&self, subject: &str, step: &Step) -> Result<Option<String>, WatchdogError> {
+        let done = match step {
+            Step::Edit(edit) => return change(edit, self.clock.now()).map(Some),
+            Step::Load {
+                address,
+                model,
+                keep_alive,
+            } => server::load(address, model, keep_alive.as_deref()).await,
+            Step::Respawn {
+                socket,
+                pane,
+                command,
+            } => pane::respawn(socket.as_deref(), pane, command).await,
         };
-        let (path, rights) = (&edit.path, edit.rights);
-        let replacement = replace::Replacement::prepare(path, rights, edit.after.as_bytes());
-        let replacement = replacement.map_err(not_replaced)?;
-        let copy = replace::keep_copy(path, rights, &edit.before, self.clock.now());
-        let copy = copy.map_err(not_replaced)?;
-        if std::fs::read(path).map_err(not_replaced)? != edit.before {
-            return Err(WatchdogError::Changed(path.clone()));
-        }
-        replacement.commit().map_err(not_replaced)?;
-        Ok(copy.display().to_string())
+        done.map_err(|reason| WatchdogError::Refused {
+            subject: subject.to_owned(),
+            reason,
+        })?;
+        Ok(None)
     }
 
     /// Looks again: none when everything is as expected, else what is there. A program in a pane needs a
@@ -298,5 +291,56 @@ impl<'a> Restorer<'a> {
         };
         self.log.try_append(None, kind).await?;
         Ok(())
+    }
+}
+
+/// Replaces a file and gives the path of the copy that was kept. None is kept of a file that stays.
+fn change(edit: &Edit, now: Timestamp) -> Result<String, WatchdogError> {
+    let not_replaced = |error: std::io::Error| WatchdogError::NotReplaced {
+        path: edit.path.clone(),
+        reason: error.to_string(),
+    };
+    let (path, rights) = (&edit.path, edit.rights);
+    replace::remove_left(path, now);
+    let replacement = replace::Replacement::prepare(path, rights, edit.after.as_bytes());
+    let replacement = replacement.map_err(not_replaced)?;
+    let copy = replace::keep_copy(path, rights, &edit.before, now);
+    let copy = copy.map_err(not_replaced)?;
+    // As late as can be.
+    let replaced = match std::fs::read(path) {
+        Ok(there) if there == edit.before => replacement.commit().map_err(not_replaced),
+        Ok(_) => Err(WatchdogError::Changed(path.clone())),
+        Err(error) => Err(not_replaced(error)),
+    };
+    if replaced.is_err() && !std::fs::read(path).is_ok_and(|there| there == edit.after.as_bytes()) {
+        drop(std::fs::remove_file(&copy));
+    }
+    replaced.map(|()| copy.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replace::Rights;
+
+    #[test]
+    fn a_file_that_changed_meanwhile_stays_and_no_copy_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.yaml");
+        std::fs::write(&path, "model: theirs\n").unwrap();
+        let edit = Edit {
+            diff: String::new(),
+            rights: Rights::of(&path).unwrap(),
+            before: b"model: a\n".to_vec(),
+            after: "model: b\n".to_owned(),
+            path: path.clone(),
+        };
+        let refused = change(&edit, Timestamp::UNIX_EPOCH);
+        assert!(
+            matches!(refused, Err(WatchdogError::Changed(_))),
+            "{refused:?}"
+        );
+        assert_eq!("model: theirs\n", std::fs::read_to_string(&path).unwrap());
+        assert_eq!(1, std::fs::read_dir(directory.path()).unwrap().count());
     }
 }

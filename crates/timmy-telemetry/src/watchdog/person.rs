@@ -1,9 +1,11 @@
 //! Whether a person is at work with a Hermes home.
 //!
 //! The facts are processes: a Hermes on a terminal is somebody's conversation, whether they look at it
-//! or not. Terminals of panes that the watchdog itself may put back are not counted.
+//! or not. Terminals of panes that the watchdog itself may put back are not counted, nor are processes of
+//! users who own neither the home nor the watchdog: anybody may call a program hermes.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -22,7 +24,13 @@ pub(super) fn at_home(
 ) -> Option<String> {
     let on_terminal =
         |process: &&Process| process.terminal != 0 && !own_terminals.contains(&process.terminal);
-    processes.all().filter(on_terminal).find_map(|process| {
+    let owners = [
+        std::fs::metadata(home).ok().map(|data| data.uid()),
+        Some(rustix::process::geteuid().as_raw()),
+    ];
+    let is_of_home = |process: &&Process| owners.contains(&Some(process.owner));
+    let mut persons = processes.all().filter(on_terminal).filter(is_of_home);
+    persons.find_map(|process| {
         let home_of = home_of(process, homes, processes)?;
         match home_of {
             Some(other) if !same(&other, home) => None,
@@ -83,4 +91,45 @@ pub(super) fn home_named(
 fn same(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     real(one) == real(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRANGER: u32 = 65_533;
+    const PID: u32 = 7;
+
+    /// A directory like /proc with one hermes on a terminal whose environment cannot be read.
+    fn proc(owner: Option<u32>) -> tempfile::TempDir {
+        let proc = tempfile::tempdir().unwrap();
+        let directory = proc.path().join(PID.to_string());
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("stat"), "7 (hermes) S 1 7 7 34816 7").unwrap();
+        std::fs::write(directory.join("cmdline"), "hermes\0chat\0").unwrap();
+        std::os::unix::fs::chown(&directory, owner, None).unwrap();
+        proc
+    }
+
+    fn at_home_of(home: &Path, proc: &Path) -> Option<String> {
+        let homes = Homes::at(home.to_owned());
+        at_home(home, &homes, &Processes::read(proc), &BTreeSet::new())
+    }
+
+    #[test]
+    fn only_the_owners_of_the_home_are_at_home() {
+        let home = tempfile::tempdir().unwrap();
+        let own = proc(None);
+        let reason = at_home_of(home.path(), own.path());
+        assert!(reason.is_some_and(|reason| reason.contains("process 7")));
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root makes files of others");
+            return;
+        }
+        let strangers = proc(Some(STRANGER));
+        assert_eq!(None, at_home_of(home.path(), strangers.path()));
+        // Unless the home is theirs.
+        std::os::unix::fs::chown(home.path(), Some(STRANGER), None).unwrap();
+        assert!(at_home_of(home.path(), strangers.path()).is_some());
+    }
 }

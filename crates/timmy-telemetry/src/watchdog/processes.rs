@@ -22,6 +22,8 @@ pub(super) struct Process {
     /// Its number.
     pub(super) pid: u32,
     parent: u32,
+    /// Whose it is.
+    pub(super) owner: u32,
     /// The device number of its terminal, in the kernel's form; 0 for none.
     pub(super) terminal: u64,
     /// Its command line.
@@ -99,6 +101,7 @@ impl Processes {
 impl Process {
     fn read(proc: &Path, pid: u32) -> Option<Self> {
         let directory = proc.join(pid.to_string());
+        let owner = std::fs::metadata(&directory).ok()?.uid();
         let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
         // The name in brackets may hold anything, brackets too.
         let (_, fields) = stat.rsplit_once(')')?;
@@ -117,6 +120,7 @@ impl Process {
         Some(Self {
             pid,
             parent,
+            owner,
             terminal: u64::try_from(terminal).unwrap_or_default(),
             arguments,
         })
@@ -215,6 +219,7 @@ mod tests {
         let process = Process {
             pid: 1,
             parent: 0,
+            owner: 0,
             terminal: 0,
             arguments: line.split(' ').map(str::to_owned).collect(),
         };

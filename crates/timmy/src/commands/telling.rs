@@ -190,6 +190,9 @@ fn tell_of_the_fleet(kind: &EventKind) -> String {
         EventKind::ResumeAsked => "a person let the fleet go on".to_owned(),
         EventKind::ModelRestored {
             subject, from, to, ..
+        } if from == to => format!("could not put {subject} back, it is still {from}"),
+        EventKind::ModelRestored {
+            subject, from, to, ..
         } => format!("put {subject} back from {from} to {to}"),
         EventKind::LoginRefreshed { login, expires } => {
             format!("refreshed the login {login}, good until {expires}")

@@ -171,6 +171,7 @@ async fn a_profile_that_is_missing_or_broken_is_a_drift_for_a_person() {
 struct Ollama {
     loaded: Mutex<Vec<String>>,
     asked: Mutex<Vec<Value>>,
+    refuses: bool,
 }
 
 struct Answering(Arc<Ollama>);
@@ -188,8 +189,11 @@ impl Handler for Answering {
             "/api/generate" => {
                 let body: Value = serde_json::from_slice(request.body()).unwrap();
                 let model = body["model"].as_str().unwrap().to_owned();
-                self.0.loaded.lock().unwrap().push(model);
                 self.0.asked.lock().unwrap().push(body);
+                if self.0.refuses {
+                    return Reply::empty(StatusCode::INTERNAL_SERVER_ERROR);
+                }
+                self.0.loaded.lock().unwrap().push(model);
                 "{}".to_owned()
             }
             _ => return Reply::empty(StatusCode::NOT_FOUND),
@@ -254,6 +258,31 @@ async fn an_ollama_loads_what_is_expected_and_keeps_the_rest() {
         reasons[1].contains("server's own configuration"),
         "{reasons:?}"
     );
+    assert_eq!(1, ollama.asked.lock().unwrap().len());
+}
+
+#[tokio::test]
+async fn a_repair_that_fails_is_not_tried_again_within_the_hour() {
+    let ollama = Arc::new(Ollama {
+        refuses: true,
+        ..Ollama::default()
+    });
+    let server = Server::start(Answering(Arc::clone(&ollama))).await.unwrap();
+    let home = Home::new();
+    let url = server.url();
+    home.configure(&format!(
+        "[[watchdog.expect]]\nollama = \"{url}\"\nmodel = \"two:8b\"\n"
+    ));
+    let failed = home.json(&["watchdog", "--fix"]).await.json();
+    assert!(failed["done"][0]["Err"]["code"].is_string(), "{failed}");
+    let event = home.events().await.pop().unwrap();
+    assert_eq!(
+        (&json!("model_restored"), &event["from"]),
+        (&event["type"], &event["to"])
+    );
+    let again = home.json(&["watchdog", "--fix"]).await.json();
+    let problem = &again["plans"][0]["step"]["Err"];
+    assert_eq!(json!("TIMMY-1033"), problem["code"], "{again}");
     assert_eq!(1, ollama.asked.lock().unwrap().len());
 }
 

@@ -135,6 +135,7 @@ impl Held<'_> {
     /// Tokens were exchanged: a login that is older than logins get is a new one.
     fn renew_memory(&mut self) {
         self.memory.asked = None;
+        self.memory.exchanged = Some(self.now);
         let lasts = self.entry.provider.login_lasts();
         let lasts = lasts.and_then(|lasts| SignedDuration::try_from(lasts).ok());
         let age = self

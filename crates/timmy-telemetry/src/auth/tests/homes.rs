@@ -181,6 +181,67 @@ async fn another_provider_is_only_data() {
     );
 }
 
+/// A login of another provider whose key says nothing of its life, and a table that names it.
+fn opaque(stage: &mut Stage, more: &str, record: &Value) {
+    let file = stage.place.path().join("tokens.json");
+    let table = format!(
+        "[[provider]]\nname = \"tool\"\nfile = {file:?}\nendpoint = \"{}/oauth\"\n\
+         refresh_token_in = {{ form = \"refresh\" }}\n{more}",
+        stage.portal.url()
+    );
+    stage.settings = toml::from_str(&table).unwrap();
+    stage.portal.hide_life();
+    std::fs::write(&file, record.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn a_key_of_unknown_life_is_exchanged_once_a_day() {
+    for (more, obtained) in [("", None), ("obtained_at = \"/at\"\n", Some("at"))] {
+        let mut stage = Stage::set().await;
+        let stale = stage.time(-SignedDuration::from_hours(1));
+        let record = json!({"access_token": "opaque", "refresh_token": refresh_token(0), "expires_at": stale});
+        opaque(&mut stage, more, &record);
+        assert_eq!(
+            Ok(Outcome::Refreshed { expires: None }),
+            stage.refresh().await
+        );
+        let after = read(&stage.place.path().join("tokens.json"));
+        assert_eq!(Value::Null, after["expires_at"], "{after}");
+        assert_eq!(obtained.is_some(), after["at"].is_string(), "{after}");
+        // Nothing says when it expires: that is no reason to exchange it each time somebody looks.
+        for _ in 0..23 {
+            assert_eq!(Ok(Outcome::NotDue), stage.refresh().await);
+            stage.clock.advance(HOUR);
+        }
+        assert_eq!(LoginState::Good, stage.state());
+        stage.clock.advance(HOUR);
+        assert!(stage.standing().due, "{more}");
+        stage.refresh().await.unwrap();
+        assert_eq!(2, stage.portal.exchanges());
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_unknown_life_that_may_be_spent_is_not_shown_for_a_day() {
+    let mut stage = Stage::set().await;
+    let record = json!({"access_token": "opaque", "refresh_token": refresh_token(0)});
+    opaque(&mut stage, "", &record);
+    let until = stage.clock.now() + SignedDuration::from_hours(24);
+    stage.portal.be(Mood::Status(502));
+    for _ in 0..24 {
+        let outcome = stage.refresh().await;
+        let Err(AuthError::Uncertain { again, .. }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!((Some(until), 1), (again, stage.portal.asked().len()));
+        stage.portal.be(Mood::Good);
+        stage.clock.advance(HOUR);
+    }
+    stage.clock.advance(MINUTE);
+    stage.refresh().await.unwrap();
+    assert_eq!(2, stage.portal.asked().len());
+}
+
 #[tokio::test]
 async fn tokens_are_not_sent_to_a_portal_that_the_file_makes_up() {
     for portal in [

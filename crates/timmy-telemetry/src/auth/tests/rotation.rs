@@ -121,6 +121,21 @@ async fn a_link_to_the_file_stays_a_link() {
 }
 
 #[tokio::test]
+async fn tokens_that_a_killed_process_left_are_removed() {
+    let stage = Stage::with_login(MINUTE).await;
+    stage.write("shared/nous_auth.json", &stage.record(MINUTE));
+    std::fs::create_dir(stage.memory()).unwrap();
+    let places = [
+        stage.path("auth.json"),
+        stage.path("shared/nous_auth.json"),
+        stage.memory().join("nous.json"),
+    ];
+    let left = places.map(|place| crate::replace::leave(&place, stage.clock.now()));
+    stage.refresh().await.unwrap();
+    assert_eq!([false; 3], left.map(|path| path.exists()));
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_dead_and_left_alone() {
     for text in [
         "{\"providers\": {\"nous\": {\"refresh_token\": \"x\"",

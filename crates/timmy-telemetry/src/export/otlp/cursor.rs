@@ -12,7 +12,7 @@ use crate::export::measure::Measure;
 use crate::replace::replace_json;
 
 /// Its name in the directory of the telemetry files.
-pub(super) const FILE: &str = "otlp.json";
+pub(crate) const FILE: &str = "otlp.json";
 
 /// How far the collector has been told, and the figures at that place.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -37,6 +37,7 @@ use super::measure::TYPES;
 use super::standing;
 use crate::files::Files;
 use cursor::Cursor;
+pub(crate) use cursor::FILE;
 use send::Collector;
 
 /// Spans in one request, at most.
