@@ -6,6 +6,7 @@ use sqlx::Row;
 
 use super::reading::UNFINISHED;
 use super::reading::of_runs_and_types;
+use super::stretches::part_of_types;
 use super::summaries::begun_between;
 use crate::Store;
 
@@ -43,5 +44,13 @@ async fn events_of_a_run_are_found_by_the_run() {
     let expected = vec!["SEARCH events USING INDEX events_by_run (run=?)"];
     for runs in [1, 200] {
         assert_eq!(expected, plan(&of_runs_and_types(runs, 12)).await);
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_the_log_is_found_by_type_and_place() {
+    let expected = vec!["SEARCH events USING INDEX events_by_type (type=? AND seq>? AND seq<?)"];
+    for types in [1, 15] {
+        assert_eq!(expected, plan(&part_of_types(types)).await);
     }
 }

@@ -177,40 +177,6 @@ impl EventLog {
         Ok(events.into_iter().filter_map(Started::of).collect())
     }
 
-    /// Events of some types, in the order they were appended, from after a place in the log. A type
-    /// is named as in the JSON form, `run_ended`.
-    ///
-    /// # Errors
-    /// As [`Self::events`].
-    pub async fn of_types(
-        &self,
-        types: &[&str],
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<Event>, StoreError> {
-        if types.is_empty() {
-            return Ok(Vec::new());
-        }
-        // One look-up a type: with a list of types a planner may walk the whole log instead.
-        let one = |place: usize| {
-            format!(
-                "SELECT * FROM (SELECT seq, schema, at_us, run, body FROM events \
-                 WHERE type = ${} AND seq > $1 ORDER BY seq LIMIT $2) AS of_type_{place}",
-                place + 3
-            )
-        };
-        let parts: Vec<String> = (0..types.len()).map(one).collect();
-        let statement = format!("{} ORDER BY seq LIMIT $2", parts.join(" UNION ALL "));
-        let mut query = sqlx::query(AssertSqlSafe(statement))
-            .bind(after)
-            .bind(i64::from(limit));
-        for kind in types {
-            query = query.bind((*kind).to_owned());
-        }
-        let rows = query.fetch_all(&self.store.pool).await?;
-        rows.iter().map(read_event).collect()
-    }
-
     /// The newest events of some types, at most `limit` of each, in the order they were appended.
     ///
     /// # Errors

@@ -9,6 +9,20 @@ use super::EventLog;
 use super::reading::read_event;
 use crate::error::StoreError;
 
+/// Of so many places for each event that is wanted the first part of a search consists; each further
+/// part is twice as long as the one before.
+const FIRST_PART: i64 = 2;
+
+/// The events of some types after `$1` up to `$2`, `$3` of them at most.
+pub(super) fn part_of_types(types: usize) -> String {
+    let places: Vec<String> = (0..types).map(|place| format!("${}", place + 4)).collect();
+    format!(
+        "SELECT seq, schema, at_us, run, body FROM events \
+         WHERE type IN ({}) AND seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+        places.join(", ")
+    )
+}
+
 impl EventLog {
     /// The place before the first event that was appended at a time or after it, found by halving.
     ///
@@ -40,6 +54,21 @@ impl EventLog {
         Ok(older)
     }
 
+    /// Events of some types, in the order they were appended, from after a place in the log. A type
+    /// is named as in the JSON form, `run_ended`.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn of_types(
+        &self,
+        types: &[&str],
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.between(types, after, self.newest().await?, limit)
+            .await
+    }
+
     /// Events of some types, in the order they were appended, from after a place in the log up to
     /// another one, which is part of it.
     ///
@@ -52,9 +81,29 @@ impl EventLog {
         to: i64,
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
-        let order = "seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3";
-        let mut found = self.look_up(types, order, [after, to], limit).await?;
-        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut found = Vec::new();
+        if types.is_empty() {
+            return Ok(found);
+        }
+        let most = i64::from(limit);
+        // Part by part: nothing is read that a later page reads again, however many types there are.
+        let (mut begin, mut length) = (after, most.saturating_mul(FIRST_PART));
+        let mut missing = most;
+        while missing > 0 && begin < to {
+            let end = begin.saturating_add(length).min(to);
+            let mut query = sqlx::query(AssertSqlSafe(part_of_types(types.len())))
+                .bind(begin)
+                .bind(end)
+                .bind(missing);
+            for kind in types {
+                query = query.bind((*kind).to_owned());
+            }
+            for row in &query.fetch_all(&self.store.pool).await? {
+                found.push(read_event(row)?);
+            }
+            missing = most - i64::try_from(found.len()).unwrap_or(most);
+            (begin, length) = (end, length.saturating_mul(2));
+        }
         Ok(found)
     }
 
@@ -68,39 +117,26 @@ impl EventLog {
         to: i64,
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
-        let order = "seq > $1 AND seq <= $2 ORDER BY seq DESC LIMIT $3";
-        let mut found = self.look_up(types, order, [0, to], limit).await?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let surplus = found.len().saturating_sub(limit);
-        Ok(found.split_off(surplus))
-    }
-
-    /// One look-up a type, because with a list of types a planner may walk the whole log instead;
-    /// the result is in order, and may be longer than the limit of each.
-    async fn look_up(
-        &self,
-        types: &[&str],
-        order: &str,
-        [after, to]: [i64; 2],
-        limit: u32,
-    ) -> Result<Vec<Event>, StoreError> {
-        let statement =
-            format!("SELECT seq, schema, at_us, run, body FROM events WHERE type = $4 AND {order}");
         let mut found = Vec::new();
+        // One look-up a type, because with a list of types a planner may walk the whole log instead.
         for kind in types {
-            let rows = sqlx::query(AssertSqlSafe(statement.clone()))
-                .bind(after)
-                .bind(to)
-                .bind(i64::from(limit))
-                .bind((*kind).to_owned())
-                .fetch_all(&self.store.pool)
-                .await?;
+            let rows = sqlx::query(
+                "SELECT seq, schema, at_us, run, body FROM events \
+                 WHERE type = $1 AND seq <= $2 ORDER BY seq DESC LIMIT $3",
+            )
+            .bind((*kind).to_owned())
+            .bind(to)
+            .bind(i64::from(limit))
+            .fetch_all(&self.store.pool)
+            .await?;
             for row in &rows {
                 found.push(read_event(row)?);
             }
         }
         found.sort_by_key(|event| event.seq);
-        Ok(found)
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let surplus = found.len().saturating_sub(limit);
+        Ok(found.split_off(surplus))
     }
 }
 
@@ -159,5 +195,32 @@ mod tests {
         assert_eq!(vec![5, 6, 7], places(&newest));
         let one = log.newest_up_to(&["resume_asked"], 100, 1).await.unwrap();
         assert_eq!(vec![9], places(&one));
+    }
+
+    #[tokio::test]
+    async fn what_is_rare_is_found_over_many_parts() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("timmy")).await.unwrap();
+        let log = store.log(Arc::new(ManualClock::default()));
+        for number in 1..=150_u64 {
+            let kind = match number % 50 {
+                0 => EventKind::ResumeAsked,
+                _ => ended(number),
+            };
+            log.append(None, kind).await.unwrap();
+        }
+        let rare = ["resume_asked", "pause_asked"];
+        for limit in 1..=4_u32 {
+            let found = log.of_types(&rare, 0, limit).await.unwrap();
+            let expected: Vec<i64> = [50, 100, 150].into_iter().take(limit as usize).collect();
+            assert_eq!(expected, places(&found));
+        }
+        let rest = log.between(&rare, 50, 149, 9).await.unwrap();
+        assert_eq!(vec![100], places(&rest));
+        assert_eq!(0, log.of_types(&rare, 0, 0).await.unwrap().len());
+        assert_eq!(0, log.of_types(&rare, 500, u32::MAX).await.unwrap().len());
+        assert_eq!(0, log.of_types(&[], 0, 9).await.unwrap().len());
+        let all = log.of_types(&["loop_ended", "resume_asked"], 0, u32::MAX);
+        assert_eq!(150, all.await.unwrap().len());
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,10 +11,6 @@ use jiff::fmt::rfc2822;
 use sha2::Digest;
 use sha2::Sha256;
 use timmy_core::text;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Child;
-use tokio::process::Command;
 
 use super::error::ReportError;
 use super::file;
@@ -24,28 +19,17 @@ use super::file::Over;
 use super::settings::ReportSettings;
 use super::words::Zone;
 use super::words::short;
+use crate::program;
+use crate::program::Terms;
 
 /// How long the command may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Of what it says, so much is kept, in bytes.
-const SAID: u64 = 4 << 10;
+const SAID: usize = 4 << 10;
 /// Characters of a line of base64, as RFC 2045 wants it.
 const LINE: usize = 76;
 /// The longest address, in bytes, with a name before it.
 const LONGEST_ADDRESS: usize = 320;
-/// What the command is told of the environment: no key and no token.
-const ENVIRONMENT: [&str; 9] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "TZ",
-    "XDG_CONFIG_HOME",
-    "XDG_RUNTIME_DIR",
-    "TMPDIR",
-];
-
 /// What is mailed.
 #[derive(Debug, Clone, Copy)]
 pub struct Letter<'a> {
@@ -145,56 +129,21 @@ fn kept(message: &str, keep: &Path) -> Option<PathBuf> {
 }
 
 async fn hand_over(program: &str, arguments: &[String], message: &str) -> Result<(), String> {
-    let environment = ENVIRONMENT
-        .iter()
-        .filter_map(|name| Some((*name, std::env::var_os(name)?)));
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(environment)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let talk = talk(&mut child, message);
-    let (status, said) = tokio::time::timeout(PATIENCE, talk)
-        .await
-        .map_err(|_| format!("it took longer than {} s", PATIENCE.as_secs()))??;
-    match status.success() {
-        true => Ok(()),
-        false => Err(format!("{status}; it said: {}", short(&said))),
+    let mut command = program::command(program);
+    command.args(arguments);
+    let terms = Terms {
+        input: message.as_bytes(),
+        patience: PATIENCE,
+        output: 0,
+        complaint: SAID,
+    };
+    let ended = program::run(command, terms).await;
+    let ended = ended.map_err(|error| error.to_string())?;
+    if ended.status.success() {
+        return Ok(());
     }
-}
-
-async fn talk(
-    child: &mut Child,
-    message: &str,
-) -> Result<(std::process::ExitStatus, String), String> {
-    let (input, errors) = (child.stdin.take(), child.stderr.take());
-    let write = async {
-        let Some(mut input) = input else {
-            return;
-        };
-        // A command that does not read all of it says by its exit code whether that is a failure.
-        let written = input.write_all(message.as_bytes()).await;
-        drop((written, input));
-    };
-    let read = async {
-        let mut said = Vec::new();
-        if let Some(errors) = errors {
-            let mut kept = errors.take(SAID);
-            let read = kept.read_to_end(&mut said).await;
-            let mut rest = kept.into_inner();
-            let rest = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
-            drop((read, rest));
-        }
-        String::from_utf8_lossy(&said).into_owned()
-    };
-    let ((), said) = tokio::join!(write, read);
-    let status = child.wait().await.map_err(|error| error.to_string())?;
-    Ok((status, said))
+    let said = String::from_utf8_lossy(&ended.complaint);
+    Err(format!("{}; it said: {}", ended.status, short(&said)))
 }
 
 fn unusable(setting: &'static str, reason: String) -> ReportError {
@@ -240,6 +189,7 @@ fn name_of(parts: &[&str]) -> String {
 mod tests {
     use jiff::tz::TimeZone;
     use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
 
     use super::*;
 
@@ -298,6 +248,44 @@ mod tests {
                 .split("\r\n").collect();
             prop_assert_eq!(text.as_bytes(), STANDARD.decode(encoded).unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_command_leaves_running_is_not_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        // It ends when the second command ends it: that one is only run once the first was judged.
+        let left = place.path().join("left");
+        let shell = |script: &str| {
+            let script = format!("cat >&2; {script}");
+            ["sh", "-c", &script].map(str::to_owned).to_vec()
+        };
+        let keep = place.path().join("unsent.eml");
+        let first = shell(&format!("sleep 7777 & echo $! > {}", left.display()));
+        send(&first, "text", &keep).await.unwrap();
+        let second = shell(&format!("kill $(cat {})", left.display()));
+        send(&second, "text", &keep).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_command_is_left_when_nobody_waits_any_more() {
+        let place = tempfile::tempdir().unwrap();
+        let pipe = place.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let script = format!(
+            "exec 3> {}; echo begun >&3; sleep 7777 & wait",
+            pipe.display()
+        );
+        let command = ["sh", "-c", &script].map(str::to_owned);
+        let keep = place.path().join("unsent.eml");
+        let sent = tokio::spawn(async move { send(&command, "text", &keep).await.is_ok() });
+        let mut pipe = tokio::fs::File::open(pipe).await.unwrap();
+        let mut begun = [0; 6];
+        pipe.read_exact(&mut begun).await.unwrap();
+        assert_eq!(b"begun\n", &begun);
+        sent.abort();
+        // That ends when nobody is left who could write to it.
+        assert_eq!(0, pipe.read(&mut begun).await.unwrap());
     }
 
     #[tokio::test]

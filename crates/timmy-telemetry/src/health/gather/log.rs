@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use timmy_core::Code;
 use timmy_core::Event;
 use timmy_core::EventKind;
+use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_core::fault::Fault;
 use timmy_core::fault::fault;
@@ -15,6 +16,7 @@ use timmy_core::receipt::Provenance;
 use timmy_store::EventLog;
 use timmy_store::Started;
 use timmy_store::StoreError;
+use timmy_store::runs::PullRequestLink;
 use timmy_store::runs::RunSummary;
 
 use crate::health::HealthSettings;
@@ -123,17 +125,24 @@ impl FromLog<'_> {
     async fn results(&self, summaries: &[RunSummary]) -> Result<Vec<ResultSeen>, StoreError> {
         let told_for = Duration::from_secs(self.settings.receipts_s);
         let since = self.now.checked_sub(told_for).unwrap_or(Timestamp::MIN);
-        let mut results = Vec::new();
-        for summary in summaries.iter().filter(|run| run.last_event >= since) {
-            if let Some(pull) = &summary.pull_request {
-                let types = ["check_finished", "branch_pushed", "pull_request_opened"];
-                let own = std::slice::from_ref(&summary.run);
-                let events = self.log.of_runs(own, &types).await?;
-                let is_draft = pull.draft || matches!(summary.outcome, Some(Outcome::Draft { .. }));
-                results.push(result(summary, pull.number, is_draft, &events));
+        let told = summaries.iter().filter(|run| run.last_event >= since);
+        let told: Vec<(&RunSummary, &PullRequestLink)> = told
+            .filter_map(|run| Some((run, run.pull_request.as_ref()?)))
+            .collect();
+        let runs: Vec<RunId> = told.iter().map(|(run, _)| run.run.clone()).collect();
+        let types = ["check_finished", "branch_pushed", "pull_request_opened"];
+        let mut of_run: BTreeMap<RunId, Vec<Event>> = BTreeMap::new();
+        for event in self.log.of_runs(&runs, &types).await? {
+            if let Some(run) = event.run.clone() {
+                of_run.entry(run).or_default().push(event);
             }
         }
-        Ok(results)
+        let results = told.into_iter().map(|(run, pull)| {
+            let is_draft = pull.draft || matches!(run.outcome, Some(Outcome::Draft { .. }));
+            let events = of_run.get(&run.run).map_or(&[][..], Vec::as_slice);
+            result(run, pull.number, is_draft, events)
+        });
+        Ok(results.collect())
     }
 
     async fn night(&self) -> Result<NightSeen, StoreError> {
