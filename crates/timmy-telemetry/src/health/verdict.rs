@@ -101,11 +101,13 @@ fn unseen(evidence: &Evidence) -> Vec<Unseen> {
         }
     }
     for run in &evidence.runs {
-        if run.lease == Lease::Elsewhere {
-            let why = "it works on another machine, or its directory is gone";
-            note(code::SILENT_RUN, run.run.as_str(), why);
-            note(code::DEAD_WORKER, run.run.as_str(), why);
-        }
+        let why = match run.lease {
+            Lease::Held | Lease::Free => continue,
+            Lease::Elsewhere => "it works on another machine, or its directory is gone",
+            Lease::Unknown => "its lock cannot be looked at",
+        };
+        note(code::SILENT_RUN, run.run.as_str(), why);
+        note(code::DEAD_WORKER, run.run.as_str(), why);
     }
     if let ForgeSeen::Fails { what, .. } = &evidence.forge {
         for code in [code::STUCK_CLAIM, code::IDLE_WITH_WORK] {

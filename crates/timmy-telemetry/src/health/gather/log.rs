@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use timmy_core::Code;
 use timmy_core::Event;
 use timmy_core::EventKind;
+use timmy_core::RunId;
 use timmy_core::event::Outcome;
 use timmy_core::fault::Fault;
 use timmy_core::fault::fault;
@@ -27,6 +28,7 @@ use crate::health::evidence::ProviderSeen;
 use crate::health::evidence::ResultSeen;
 use crate::health::evidence::RunSeen;
 use crate::health::evidence::Tried;
+use crate::health::gather::Aside;
 use crate::run_lock;
 use crate::run_lock::Lease;
 
@@ -63,13 +65,17 @@ impl FromLog<'_> {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn gather(&self, evidence: &mut Evidence) -> Result<(), StoreError> {
+    pub async fn gather(
+        &self,
+        locks: &mut Aside,
+        evidence: &mut Evidence,
+    ) -> Result<(), StoreError> {
         let since = self.now.checked_sub(self.settings.past());
         let summaries = self
             .log
             .runs_since(since.unwrap_or(Timestamp::MIN), RUNS)
             .await?;
-        evidence.runs = self.runs().await?;
+        evidence.runs = self.runs(locks).await?;
         evidence.results = self.results(&summaries).await?;
         evidence.tried = summaries.iter().filter_map(tried).collect();
         let lives_here = evidence.night.lives_here;
@@ -81,17 +87,33 @@ impl FromLog<'_> {
         Ok(())
     }
 
-    async fn runs(&self) -> Result<Vec<RunSeen>, StoreError> {
+    async fn runs(&self, locks: &mut Aside) -> Result<Vec<RunSeen>, StoreError> {
+        let unfinished = self.log.unfinished(RUNS).await?;
+        // First the locks, then the events: a run that ends meanwhile says so before it lets go.
+        let leases = self.leases(locks, &unfinished).await;
         let mut seen = Vec::new();
-        for started in self.log.unfinished(RUNS).await? {
-            seen.extend(self.run(started).await?);
+        for started in unfinished {
+            let lease = leases.get(&started.run).copied();
+            seen.extend(self.run(started, lease.unwrap_or(Lease::Unknown)).await?);
         }
         Ok(seen)
     }
 
-    async fn run(&self, started: Started) -> Result<Option<RunSeen>, StoreError> {
-        // First the lock, then the events: a run that ends meanwhile says so before it lets go.
-        let lease = run_lock::look(self.root, &started.run).unwrap_or(Lease::Elsewhere);
+    /// What the locks of runs say; nothing where they cannot be looked at.
+    async fn leases(&self, locks: &mut Aside, started: &[Started]) -> BTreeMap<RunId, Lease> {
+        let root = self.root.to_owned();
+        let runs: Vec<RunId> = started.iter().map(|started| started.run.clone()).collect();
+        let look = move || {
+            let leases = runs.into_iter().filter_map(|run| {
+                let lease = run_lock::look(&root, &run).ok()?;
+                Some((run, lease))
+            });
+            leases.collect()
+        };
+        locks.look(look).await.unwrap_or_default()
+    }
+
+    async fn run(&self, started: Started, lease: Lease) -> Result<Option<RunSeen>, StoreError> {
         let types = ["claim_acquired", "run_ended"];
         let own = std::slice::from_ref(&started.run);
         let mut ttl = self.ttl;

@@ -57,7 +57,7 @@ pub(super) fn dead(evidence: &Evidence, now: Timestamp, found: &mut Vec<Finding>
 /// How it is known that a run is dead; none when it lives, or nobody can tell.
 fn how_dead(evidence: &Evidence, run: &RunSeen, now: Timestamp) -> Option<String> {
     match run.lease {
-        Lease::Held => None,
+        Lease::Held | Lease::Unknown => None,
         Lease::Free => Some("its lock on this machine is free".to_owned()),
         Lease::Elsewhere => {
             let lapse = run.ttl + run.ttl / 4;

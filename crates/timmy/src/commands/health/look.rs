@@ -13,7 +13,6 @@ use timmy_dispatch::Desk;
 use timmy_forge::ForgeError;
 use timmy_forge::ForgeKind;
 use timmy_store::Store;
-use timmy_telemetry::files;
 use timmy_telemetry::health::ClaimSeen;
 use timmy_telemetry::health::Evidence;
 use timmy_telemetry::health::ForgeSeen;
@@ -22,13 +21,13 @@ use timmy_telemetry::health::Look;
 use timmy_telemetry::health::Verdict;
 use timmy_telemetry::health::Work;
 use timmy_telemetry::health::gather;
+use timmy_telemetry::health::gather::Aside;
 use timmy_telemetry::health::gather::FromLog;
-use timmy_telemetry::health::gather::PastOfDisks;
 use timmy_telemetry::health::judge;
 use timmy_telemetry::health::should_be_working;
 use timmy_telemetry::probe::machine::host_name;
 
-use super::machine;
+use super::machine::Machine;
 use super::told;
 use crate::config::Config;
 use crate::connection;
@@ -38,10 +37,10 @@ use crate::output;
 
 /// What a command of an agent and the check may take beyond their limits.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long looking at the locks below the private root may take.
+const LOCKS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long looking at one repository may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long what was read of the past of disks is good for.
-const PAST_IS_GOOD_FOR: Duration = Duration::from_secs(600);
 
 /// How long what was seen of claims is good for: well below the time they live without renewal.
 const CLAIMS_ARE_GOOD_FOR: Duration = Duration::from_secs(240);
@@ -58,23 +57,26 @@ pub(super) struct Looked {
 
 /// Looks at the fleet, again and again.
 pub(super) struct Looker<'a> {
-    host: &'a Host,
+    host: Arc<Host>,
     store: &'a Store,
     connection: Option<&'a Connection>,
-    /// When the past of disks was read, and what it was.
-    past: Option<(Duration, PastOfDisks)>,
+    /// Locks of this machine.
+    locks: Aside,
+    /// The rest of this machine.
+    machine: Machine,
     /// When the claims of repositories were looked at, and what they were.
     claims: BTreeMap<RepoName, (Duration, Vec<ClaimSeen>)>,
 }
 
 impl<'a> Looker<'a> {
     /// Connects to the forge by itself at every look.
-    pub(super) fn new(host: &'a Host, store: &'a Store) -> Self {
+    pub(super) fn new(host: Arc<Host>, store: &'a Store) -> Self {
         Self {
             host,
             store,
             connection: None,
-            past: None,
+            locks: Aside::within(LOCKS_PATIENCE),
+            machine: Machine::new(),
             claims: BTreeMap::new(),
         }
     }
@@ -90,13 +92,16 @@ impl<'a> Looker<'a> {
     /// # Errors
     /// When the log cannot be read. Everything else that cannot be looked at is said.
     pub(super) async fn look(&mut self) -> Result<Looked, Problem> {
-        let now = self.host.clock.now();
-        let config = &self.host.loaded.config;
+        let host = Arc::clone(&self.host);
+        let now = host.clock.now();
+        let config = &host.loaded.config;
         let settings = &config.health;
         let mut evidence = Evidence::none(&host_name());
         evidence.limits = limits(config);
         // Before this process itself counts as one that lives.
-        evidence.night.lives_here = gather::somebody_lives(&self.host.root);
+        let root = self.host.root.clone();
+        let lives = self.locks.look(move || gather::somebody_lives(&root)).await;
+        evidence.night.lives_here = lives.unwrap_or(false);
         let log = self.store.log(Arc::clone(&self.host.clock));
         let from_log = FromLog {
             log: &log,
@@ -105,9 +110,10 @@ impl<'a> Looker<'a> {
             ttl: Duration::from_secs(config.claim.ttl_s),
             now,
         };
-        from_log.gather(&mut evidence).await.map_err(told)?;
-        self.disks(&mut evidence, now).await;
-        machine::look(self.host, &log, &mut evidence, now).await;
+        let gathered = from_log.gather(&mut self.locks, &mut evidence).await;
+        gathered.map_err(told)?;
+        let machine = &mut self.machine;
+        machine.look(&self.host, &log, &mut evidence, now).await;
         self.forge(&mut evidence, now).await;
         let at_what = at_what(&evidence);
         Ok(Looked {
@@ -117,28 +123,9 @@ impl<'a> Looker<'a> {
         })
     }
 
-    async fn disks(&mut self, evidence: &mut Evidence, now: Timestamp) {
-        let settings = &self.host.loaded.config.telemetry;
-        let telemetry = self.host.root.join(files::DIRECTORY);
-        let metrics = telemetry.join(format!("{}.jsonl", files::METRICS));
-        if settings.in_loop {
-            evidence.collector = gather::collector(&metrics, settings.every());
-        }
-        let since = self.host.clock.monotonic();
-        let fresh = |(read, _): &(Duration, _)| since.saturating_sub(*read) < PAST_IS_GOOD_FOR;
-        if !self.past.as_ref().is_some_and(fresh) {
-            let host = evidence.host.clone();
-            let read = move || gather::past_of_disks(&telemetry, &host, now);
-            let past = tokio::task::spawn_blocking(read).await;
-            self.past = Some((since, past.unwrap_or_default()));
-        }
-        let past = self.past.as_ref().map(|(_, past)| past);
-        let further = &settings.disk_paths;
-        evidence.disks = gather::disks(&self.host.root, further, past.unwrap_or(&Vec::new()));
-    }
-
     async fn forge(&mut self, evidence: &mut Evidence, now: Timestamp) {
-        let config = &self.host.loaded.config;
+        let host = Arc::clone(&self.host);
+        let config = &host.loaded.config;
         let Some(first) = config.forge.repositories.first() else {
             return;
         };
