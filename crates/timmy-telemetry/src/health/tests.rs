@@ -55,6 +55,7 @@ fn evidence() -> Evidence {
         .insert(repo(), Ok(vec![claim(&run.run, 60)]));
     evidence.night = NightSeen {
         on_since: Some(ago(20_000)),
+        repositories: vec![repo()],
         last_run: Some(run.heard),
         pauses: Vec::new(),
         asked: None,
@@ -219,7 +220,8 @@ fn nothing_runs_although_something_could() {
     idle.work.insert(repo(), Ok(Some(work)));
     let finding = only(code::IDLE_WITH_WORK, &idle);
     assert_eq!(Severity::Critical, finding.severity);
-    let explained: [fn(&mut Evidence); 5] = [
+    let explained: [fn(&mut Evidence); 6] = [
+        |evidence| evidence.night.repositories = vec!["me/another".parse().unwrap()],
         |evidence| evidence.night.on_since = None,
         |evidence| evidence.night.last_run = Some(ago(1_800)),
         |evidence| evidence.night.on_since = Some(ago(60)),

@@ -161,21 +161,25 @@ impl FromLog<'_> {
     async fn night(&self) -> Result<NightSeen, StoreError> {
         let loops = ["loop_started", "loop_ended"];
         let newest = self.log.newest_of_types(&loops, 1).await?.pop();
-        let on = newest.filter(|event| matches!(event.kind, EventKind::LoopStarted { .. }));
+        let on = newest.and_then(|event| match event.kind {
+            EventKind::LoopStarted { repositories, .. } => Some((event.seq, event.at, repositories)),
+            _ => None,
+        });
         let asked = ["pause_asked", "resume_asked"];
         let asked = self.log.newest_of_types(&asked, 1).await?.pop();
         let mut night = NightSeen {
-            on_since: on.as_ref().map(|event| event.at),
+            on_since: on.as_ref().map(|(_, at, _)| *at),
             asked: asked.and_then(|event| match event.kind {
                 EventKind::PauseAsked { reason, .. } => Some((event.at, reason)),
                 _ => None,
             }),
             ..NightSeen::default()
         };
-        if let Some(on) = on {
+        if let Some((seq, _, repositories)) = on {
+            night.repositories = repositories;
             let pauses = ["dispatch_paused", "dispatch_resumed"];
             let events = self.log.newest_of_types(&pauses, NEWEST).await?;
-            night.pauses = pauses_of(events.into_iter().filter(|event| event.seq > on.seq));
+            night.pauses = pauses_of(events.into_iter().filter(|event| event.seq > seq));
         }
         Ok(night)
     }

@@ -183,6 +183,7 @@ pub fn should_be_working(evidence: &Evidence, settings: &HealthSettings, now: Ti
 fn idle_since(evidence: &Evidence, settings: &HealthSettings, now: Timestamp) -> Option<Timestamp> {
     let NightSeen {
         on_since,
+        repositories: _,
         last_run,
         pauses,
         asked,
@@ -211,7 +212,9 @@ pub(super) fn idle(
     if matches!(evidence.forge, ForgeSeen::Fails { .. }) {
         return;
     }
-    for (repo, work) in &evidence.work {
+    let asked_for = &evidence.night.repositories;
+    let of_loop = evidence.work.iter();
+    for (repo, work) in of_loop.filter(|(repo, _)| asked_for.contains(repo)) {
         let Ok(Some(work)) = work else {
             continue;
         };

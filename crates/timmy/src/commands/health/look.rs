@@ -178,7 +178,8 @@ impl<'a> Looker<'a> {
         };
         let claims = self.claims(&desk).await;
         evidence.claims.insert(repo.clone(), claims);
-        if should_be_working(evidence, &self.host.loaded.config.health, now) {
+        let of_loop = evidence.night.repositories.contains(repo);
+        if of_loop && should_be_working(evidence, &self.host.loaded.config.health, now) {
             let work = in_time(work(&desk)).await;
             evidence.work.insert(repo.clone(), work);
         }
