@@ -1,5 +1,6 @@
 //! `timmy health`: is work being done, and if not, why not.
 
+mod answers;
 #[cfg(test)]
 mod fixes_tests;
 mod look;

@@ -1,6 +1,5 @@
 //! Gathering everything that findings are concluded from.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use timmy_telemetry::health::judge;
 use timmy_telemetry::health::should_be_working;
 use timmy_telemetry::probe::machine::host_name;
 
+use super::answers::Answers;
 use super::machine::Machine;
 use super::told;
 use crate::config::Config;
@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long what was seen of claims is good for: well below the time they live without renewal.
 const CLAIMS_ARE_GOOD_FOR: Duration = Duration::from_secs(240);
+
+/// The least time that an answer of what a sprint would take is good for: asking lists whole repositories.
+const WORK_IS_GOOD_FOR: Duration = Duration::from_secs(600);
 
 /// What one look found, and what it looked at.
 pub(super) struct Looked {
@@ -64,8 +67,10 @@ pub(super) struct Looker<'a> {
     locks: Aside,
     /// The rest of this machine.
     machine: Machine,
-    /// When the claims of repositories were looked at, and what they were.
-    claims: BTreeMap<RepoName, (Duration, Vec<ClaimSeen>)>,
+    /// Claims.
+    claims: Answers<Vec<ClaimSeen>>,
+    /// What a sprint would take, as long as nothing has run since.
+    work: Answers<Option<Work>>,
 }
 
 impl<'a> Looker<'a> {
@@ -77,7 +82,8 @@ impl<'a> Looker<'a> {
             connection: None,
             locks: Aside::within(LOCKS_PATIENCE),
             machine: Machine::new(),
-            claims: BTreeMap::new(),
+            claims: Answers::default(),
+            work: Answers::default(),
         }
     }
 
@@ -180,22 +186,34 @@ impl<'a> Looker<'a> {
         evidence.claims.insert(repo.clone(), claims);
         let of_loop = evidence.night.repositories.contains(repo);
         if of_loop && should_be_working(evidence, &self.host.loaded.config.health, now) {
-            let work = in_time(work(&desk)).await;
+            let work = self.work(&desk).await;
             evidence.work.insert(repo.clone(), work);
+        } else {
+            self.work.forget(repo);
         }
     }
 
     /// A look starts a git program, so those of one loop are some minutes apart.
     async fn claims(&mut self, desk: &Desk) -> Look<Vec<ClaimSeen>> {
-        let since = self.host.clock.monotonic();
-        if let Some((looked, known)) = self.claims.get(&desk.repo)
-            && since.saturating_sub(*looked) < CLAIMS_ARE_GOOD_FOR
-        {
-            return Ok(known.clone());
+        let now = self.host.clock.monotonic();
+        let known = self.claims.get(&desk.repo, now, CLAIMS_ARE_GOOD_FOR);
+        match known {
+            Some(known) => Ok(known),
+            None => self
+                .claims
+                .keep(&desk.repo, now, in_time(claims(desk)).await),
         }
-        let seen = in_time(claims(desk)).await?;
-        self.claims.insert(desk.repo.clone(), (since, seen.clone()));
-        Ok(seen)
+    }
+
+    /// What a sprint would take.
+    async fn work(&mut self, desk: &Desk) -> Look<Option<Work>> {
+        let now = self.host.clock.monotonic();
+        let idle = Duration::from_secs(self.host.loaded.config.health.idle_s);
+        let known = self.work.get(&desk.repo, now, idle.max(WORK_IS_GOOD_FOR));
+        match known {
+            Some(known) => Ok(known),
+            None => self.work.keep(&desk.repo, now, in_time(work(desk)).await),
+        }
     }
 }
 
