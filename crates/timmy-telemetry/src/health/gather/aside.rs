@@ -78,7 +78,7 @@ mod tests {
     async fn a_look_that_hangs_is_left_alone_and_no_other_begins() {
         let mut aside = Aside::within(Duration::ZERO);
         let (release, hangs) = mpsc::channel::<()>();
-        let (end, ended) = tokio::sync::oneshot::channel();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let hang = move || {
             let _ = hangs.recv();
             drop(end);

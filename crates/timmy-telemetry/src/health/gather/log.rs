@@ -162,7 +162,9 @@ impl FromLog<'_> {
         let loops = ["loop_started", "loop_ended"];
         let newest = self.log.newest_of_types(&loops, 1).await?.pop();
         let on = newest.and_then(|event| match event.kind {
-            EventKind::LoopStarted { repositories, .. } => Some((event.seq, event.at, repositories)),
+            EventKind::LoopStarted { repositories, .. } => {
+                Some((event.seq, event.at, repositories))
+            }
             _ => None,
         });
         let asked = ["pause_asked", "resume_asked"];

@@ -179,8 +179,30 @@ pub fn should_be_working(evidence: &Evidence, settings: &HealthSettings, now: Ti
     idle_since(evidence, settings, now).is_some()
 }
 
+/// Whether it is certain that nothing has to be told of waiting work. A run of another machine may live
+/// or not, so it does not count.
+pub(in crate::health) fn something_runs(
+    evidence: &Evidence,
+    settings: &HealthSettings,
+    now: Timestamp,
+) -> bool {
+    let held = evidence.runs.iter().any(|run| run.lease == Lease::Held);
+    held || quiet_since(evidence, settings, now).is_none()
+}
+
 /// Since when a loop is on that lets nothing run, for long enough to be told.
 fn idle_since(evidence: &Evidence, settings: &HealthSettings, now: Timestamp) -> Option<Timestamp> {
+    let nothing_runs = evidence.runs.iter().all(|run| run.lease == Lease::Free);
+    let since = quiet_since(evidence, settings, now);
+    since.filter(|_| nothing_runs)
+}
+
+/// The same, whatever runs without an end there are.
+fn quiet_since(
+    evidence: &Evidence,
+    settings: &HealthSettings,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let NightSeen {
         on_since,
         repositories: _,
@@ -190,8 +212,7 @@ fn idle_since(evidence: &Evidence, settings: &HealthSettings, now: Timestamp) ->
         lives_here: _,
     } = &evidence.night;
     let on_since = (*on_since)?;
-    let nothing_runs = evidence.runs.iter().all(|run| run.lease == Lease::Free);
-    if !nothing_runs || !pauses.is_empty() || asked.is_some() {
+    if !pauses.is_empty() || asked.is_some() {
         return None;
     }
     let since = last_run.map_or(on_since, |last| last.max(on_since));
