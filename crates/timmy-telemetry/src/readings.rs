@@ -133,7 +133,7 @@ impl Readings {
             self.count(Series::RunTokens, of, run.progress.tokens);
             let lease = match run.lease {
                 Lease::Held => "held",
-                Lease::Free | Lease::Elsewhere => "free",
+                Lease::Free | Lease::Elsewhere | Lease::Unknown => "free",
             };
             self.state(Series::RunLease, of, lease.to_owned());
         }

@@ -25,6 +25,8 @@ pub enum Lease {
     Free,
     /// There is none here: the run works on another host, or is cleared away.
     Elsewhere,
+    /// Nobody can tell: it cannot be looked at.
+    Unknown,
 }
 
 /// The directory of a run.

@@ -51,6 +51,7 @@ use crate::toolchains;
 const REPLAY: &str = "replay:";
 
 /// What every command begins with.
+#[derive(Clone)]
 pub(crate) struct Host {
     /// The configuration with its sources.
     pub(crate) loaded: Loaded,

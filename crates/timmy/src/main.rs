@@ -19,6 +19,7 @@ mod toolchains;
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use timmy_core::ExitStatus;
@@ -26,6 +27,9 @@ use timmy_core::Problem;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Cli;
+
+/// How long files that are being read or written may take when the program ends.
+const LAST_FILES: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     // Before anything else: inside the sandbox this program is only the one that applies it.
@@ -38,7 +42,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(&cli)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(commands::run(&cli));
+            // A file system that hangs must not keep the program from ending.
+            runtime.shutdown_timeout(LAST_FILES);
+            ended
+        }
         Err(error) => Err(Problem::new(
             timmy_core::Code::new(109),
             ExitStatus::Internal,

@@ -49,6 +49,7 @@ fn verdict(findings: &[(u8, Severity)], hidden: bool) -> Verdict {
             .map(|(name, severity)| finding(&name.to_string(), *severity))
             .collect(),
         unseen: hidden.then_some(unseen).into_iter().collect(),
+        judged: BTreeMap::new(),
     }
 }
 

@@ -177,6 +177,8 @@ pub struct ClaimSeen {
 pub struct NightSeen {
     /// When the newest loop started, unless one ended since.
     pub on_since: Option<Timestamp>,
+    /// The repositories that loop was asked to work on.
+    pub repositories: Vec<RepoName>,
     /// When a run was last heard of, or one began or ended.
     pub last_run: Option<Timestamp>,
     /// Pauses of the newest loop that are not over.

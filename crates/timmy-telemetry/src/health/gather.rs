@@ -1,8 +1,10 @@
 //! Gathering evidence, each part by itself: what one part cannot see says nothing about the others.
 
+mod aside;
 mod log;
 mod machine;
 
+pub use aside::Aside;
 pub use log::FromLog;
 pub use machine::PastOfDisks;
 pub use machine::collector;

@@ -12,6 +12,7 @@ use super::HealthSettings;
 use crate::finding::Finding;
 
 pub use runs::should_be_working;
+pub(super) use runs::something_runs;
 
 /// Concludes findings from evidence: the most pressing first, then by code and subject.
 #[must_use]

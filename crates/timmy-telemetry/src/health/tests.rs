@@ -55,6 +55,7 @@ fn evidence() -> Evidence {
         .insert(repo(), Ok(vec![claim(&run.run, 60)]));
     evidence.night = NightSeen {
         on_since: Some(ago(20_000)),
+        repositories: vec![repo()],
         last_run: Some(run.heard),
         pauses: Vec::new(),
         asked: None,
@@ -219,7 +220,8 @@ fn nothing_runs_although_something_could() {
     idle.work.insert(repo(), Ok(Some(work)));
     let finding = only(code::IDLE_WITH_WORK, &idle);
     assert_eq!(Severity::Critical, finding.severity);
-    let explained: [fn(&mut Evidence); 5] = [
+    let explained: [fn(&mut Evidence); 6] = [
+        |evidence| evidence.night.repositories = vec!["me/another".parse().unwrap()],
         |evidence| evidence.night.on_since = None,
         |evidence| evidence.night.last_run = Some(ago(1_800)),
         |evidence| evidence.night.on_since = Some(ago(60)),
@@ -405,4 +407,40 @@ fn the_most_pressing_comes_first() {
         code::LOGIN,
     ];
     assert_eq!(expected.as_slice(), codes(&evidence));
+}
+
+#[test]
+fn what_is_about_a_repository_is_only_over_where_the_repository_was_judged() {
+    let key = |code, subject: &str| AlertKey {
+        code,
+        subject: subject.to_owned(),
+    };
+    let sees = |evidence: &Evidence, key: &AlertKey| {
+        judge(evidence, &HealthSettings::default(), now()).sees(key)
+    };
+    let (claim, work) = (
+        key(code::STUCK_CLAIM, "me/project#8"),
+        key(code::IDLE_WITH_WORK, "me/project"),
+    );
+    let judged = |evidence: &Evidence| (sees(evidence, &claim), sees(evidence, &work));
+    let mut evidence = evidence();
+    assert_eq!((true, true), judged(&evidence));
+    assert!(!sees(&evidence, &key(code::STUCK_CLAIM, "me/project-2#8")));
+    assert!(!sees(&evidence, &key(code::IDLE_WITH_WORK, "me/another")));
+    // Whether a run of another machine lives is not known here, so nothing was said about work.
+    evidence.night.last_run = Some(ago(1_801));
+    evidence.runs = vec![run(Lease::Elsewhere, 1_801)];
+    assert_eq!((true, false), judged(&evidence));
+    evidence.runs.clear();
+    evidence.work.insert(repo(), Err("it is dark".to_owned()));
+    assert_eq!((true, false), judged(&evidence));
+    evidence.work.insert(repo(), Ok(None));
+    assert_eq!((true, true), judged(&evidence));
+    evidence.claims.insert(repo(), Err("it is dark".to_owned()));
+    assert_eq!((false, true), judged(&evidence));
+    // A host without a forge.
+    evidence.claims.clear();
+    evidence.work.clear();
+    evidence.forge = ForgeSeen::NotConfigured;
+    assert_eq!((false, false), judged(&evidence));
 }

@@ -1,14 +1,19 @@
 //! Findings, and what could not be looked at.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use timmy_core::Code;
+use timmy_core::RepoName;
 use timmy_core::event::AlertKey;
 
 use super::Evidence;
 use super::HealthSettings;
 use super::evidence::ForgeSeen;
 use super::find;
+use super::rules::something_runs;
 use crate::finding::Finding;
 use crate::finding::code;
 use crate::run_lock::Lease;
@@ -23,6 +28,9 @@ const OF_ONE_MACHINE: [Code; 6] = [
     code::NO_TELEMETRY,
 ];
 
+/// Findings that only a host can make which looks at the repository: their subjects begin with its name.
+const OF_A_REPOSITORY: [Code; 2] = [code::STUCK_CLAIM, code::IDLE_WITH_WORK];
+
 /// Everything one look concluded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
@@ -32,6 +40,9 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What nobody could tell.
     pub unseen: Vec<Unseen>,
+    /// The repositories that were judged, by the kind of finding. Hosts with one log need not look at
+    /// the same ones.
+    pub judged: BTreeMap<Code, BTreeSet<RepoName>>,
 }
 
 /// Something that could not be looked at: findings of this kind about it may exist.
@@ -55,7 +66,16 @@ impl Verdict {
         let mut unseen = self.unseen.iter();
         let hidden =
             |unseen: &Unseen| unseen.code == key.code && key.subject.starts_with(&unseen.about);
-        !elsewhere && !unseen.any(hidden)
+        !elsewhere && self.judges(key) && !unseen.any(hidden)
+    }
+
+    fn judges(&self, key: &AlertKey) -> bool {
+        if !OF_A_REPOSITORY.contains(&key.code) {
+            return true;
+        }
+        let repo = key.subject.split('#').next().unwrap_or_default();
+        let judged = self.judged.get(&key.code).into_iter().flatten();
+        judged.map(RepoName::to_string).any(|judged| judged == repo)
     }
 }
 
@@ -71,7 +91,27 @@ pub fn judge(evidence: &Evidence, settings: &HealthSettings, now: Timestamp) -> 
         host: evidence.host.clone(),
         findings,
         unseen,
+        judged: judged(evidence, settings, now),
     }
+}
+
+fn judged(
+    evidence: &Evidence,
+    settings: &HealthSettings,
+    now: Timestamp,
+) -> BTreeMap<Code, BTreeSet<RepoName>> {
+    let looked_at = evidence.claims.iter();
+    let claims = looked_at.filter(|(_, claims)| claims.is_ok());
+    let claims = claims.map(|(repo, _)| repo.clone()).collect();
+    // Nobody has to ask what a sprint would take where work goes on, or where no loop is to work.
+    let explained = something_runs(evidence, settings, now);
+    let ours = evidence.claims.keys();
+    let work = ours.filter(|repo| match evidence.work.get(*repo) {
+        Some(work) => work.is_ok(),
+        None => explained || !evidence.night.repositories.contains(repo),
+    });
+    let work = work.cloned().collect();
+    BTreeMap::from([(code::STUCK_CLAIM, claims), (code::IDLE_WITH_WORK, work)])
 }
 
 /// A finding says more than that nobody could tell.
@@ -101,11 +141,13 @@ fn unseen(evidence: &Evidence) -> Vec<Unseen> {
         }
     }
     for run in &evidence.runs {
-        if run.lease == Lease::Elsewhere {
-            let why = "it works on another machine, or its directory is gone";
-            note(code::SILENT_RUN, run.run.as_str(), why);
-            note(code::DEAD_WORKER, run.run.as_str(), why);
-        }
+        let why = match run.lease {
+            Lease::Held | Lease::Free => continue,
+            Lease::Elsewhere => "it works on another machine, or its directory is gone",
+            Lease::Unknown => "its lock cannot be looked at",
+        };
+        note(code::SILENT_RUN, run.run.as_str(), why);
+        note(code::DEAD_WORKER, run.run.as_str(), why);
     }
     if let ForgeSeen::Fails { what, .. } = &evidence.forge {
         for code in [code::STUCK_CLAIM, code::IDLE_WITH_WORK] {

@@ -73,7 +73,7 @@ pub async fn read(
     let leases = progress.runs.iter().filter_map(|(run, progress)| {
         // What cannot be looked at is as good as elsewhere.
         let lease = run_lock::look(root, run).unwrap_or(Lease::Elsewhere);
-        (lease != Lease::Elsewhere).then_some((run, progress, lease))
+        matches!(lease, Lease::Held | Lease::Free).then_some((run, progress, lease))
     });
     let here: Vec<_> = leases.collect();
     let names: Vec<RunId> = here.iter().map(|(run, _, _)| (*run).clone()).collect();

@@ -1,5 +1,6 @@
 //! `timmy health`: is work being done, and if not, why not.
 
+mod answers;
 #[cfg(test)]
 mod fixes_tests;
 mod look;
@@ -37,7 +38,7 @@ const WIDTH: usize = 79;
 pub(super) async fn run(host: &Host, arguments: &HealthArguments) -> Ended {
     let store = host.store().await?;
     let bar = output::progress("looking");
-    let looked = Looker::new(host, &store).look().await?;
+    let looked = Looker::new(Arc::new(host.clone()), &store).look().await?;
     bar.finish_and_clear();
     if arguments.alert {
         alert(host, &store, &looked.verdict).await?;
@@ -80,7 +81,7 @@ impl<'a> Rounds<'a> {
         Self {
             host,
             store,
-            looker: Looker::new(host, store).through(connection),
+            looker: Looker::new(Arc::new(host.clone()), store).through(connection),
             alerts: None,
         }
     }

@@ -29,6 +29,7 @@ use crate::health::evidence::ProviderSeen;
 use crate::health::evidence::ResultSeen;
 use crate::health::evidence::RunSeen;
 use crate::health::evidence::Tried;
+use crate::health::gather::Aside;
 use crate::run_lock;
 use crate::run_lock::Lease;
 
@@ -65,13 +66,17 @@ impl FromLog<'_> {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn gather(&self, evidence: &mut Evidence) -> Result<(), StoreError> {
+    pub async fn gather(
+        &self,
+        locks: &mut Aside,
+        evidence: &mut Evidence,
+    ) -> Result<(), StoreError> {
         let since = self.now.checked_sub(self.settings.past());
         let summaries = self
             .log
             .runs_since(since.unwrap_or(Timestamp::MIN), RUNS)
             .await?;
-        evidence.runs = self.runs().await?;
+        evidence.runs = self.runs(locks).await?;
         evidence.results = self.results(&summaries).await?;
         evidence.tried = summaries.iter().filter_map(tried).collect();
         let lives_here = evidence.night.lives_here;
@@ -83,17 +88,33 @@ impl FromLog<'_> {
         Ok(())
     }
 
-    async fn runs(&self) -> Result<Vec<RunSeen>, StoreError> {
+    async fn runs(&self, locks: &mut Aside) -> Result<Vec<RunSeen>, StoreError> {
+        let unfinished = self.log.unfinished(RUNS).await?;
+        // First the locks, then the events: a run that ends meanwhile says so before it lets go.
+        let leases = self.leases(locks, &unfinished).await;
         let mut seen = Vec::new();
-        for started in self.log.unfinished(RUNS).await? {
-            seen.extend(self.run(started).await?);
+        for started in unfinished {
+            let lease = leases.get(&started.run).copied();
+            seen.extend(self.run(started, lease.unwrap_or(Lease::Unknown)).await?);
         }
         Ok(seen)
     }
 
-    async fn run(&self, started: Started) -> Result<Option<RunSeen>, StoreError> {
-        // First the lock, then the events: a run that ends meanwhile says so before it lets go.
-        let lease = run_lock::look(self.root, &started.run).unwrap_or(Lease::Elsewhere);
+    /// What the locks of runs say; nothing where they cannot be looked at.
+    async fn leases(&self, locks: &mut Aside, started: &[Started]) -> BTreeMap<RunId, Lease> {
+        let root = self.root.to_owned();
+        let runs: Vec<RunId> = started.iter().map(|started| started.run.clone()).collect();
+        let look = move || {
+            let leases = runs.into_iter().filter_map(|run| {
+                let lease = run_lock::look(&root, &run).ok()?;
+                Some((run, lease))
+            });
+            leases.collect()
+        };
+        locks.look(look).await.unwrap_or_default()
+    }
+
+    async fn run(&self, started: Started, lease: Lease) -> Result<Option<RunSeen>, StoreError> {
         let types = ["claim_acquired", "run_ended"];
         let own = std::slice::from_ref(&started.run);
         let mut ttl = self.ttl;
@@ -148,21 +169,27 @@ impl FromLog<'_> {
     async fn night(&self) -> Result<NightSeen, StoreError> {
         let loops = ["loop_started", "loop_ended"];
         let newest = self.log.newest_of_types(&loops, 1).await?.pop();
-        let on = newest.filter(|event| matches!(event.kind, EventKind::LoopStarted { .. }));
+        let on = newest.and_then(|event| match event.kind {
+            EventKind::LoopStarted { repositories, .. } => {
+                Some((event.seq, event.at, repositories))
+            }
+            _ => None,
+        });
         let asked = ["pause_asked", "resume_asked"];
         let asked = self.log.newest_of_types(&asked, 1).await?.pop();
         let mut night = NightSeen {
-            on_since: on.as_ref().map(|event| event.at),
+            on_since: on.as_ref().map(|(_, at, _)| *at),
             asked: asked.and_then(|event| match event.kind {
                 EventKind::PauseAsked { reason, .. } => Some((event.at, reason)),
                 _ => None,
             }),
             ..NightSeen::default()
         };
-        if let Some(on) = on {
+        if let Some((seq, _, repositories)) = on {
+            night.repositories = repositories;
             let pauses = ["dispatch_paused", "dispatch_resumed"];
             let events = self.log.newest_of_types(&pauses, NEWEST).await?;
-            night.pauses = pauses_of(events.into_iter().filter(|event| event.seq > on.seq));
+            night.pauses = pauses_of(events.into_iter().filter(|event| event.seq > seq));
         }
         Ok(night)
     }

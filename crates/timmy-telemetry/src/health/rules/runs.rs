@@ -57,7 +57,7 @@ pub(super) fn dead(evidence: &Evidence, now: Timestamp, found: &mut Vec<Finding>
 /// How it is known that a run is dead; none when it lives, or nobody can tell.
 fn how_dead(evidence: &Evidence, run: &RunSeen, now: Timestamp) -> Option<String> {
     match run.lease {
-        Lease::Held => None,
+        Lease::Held | Lease::Unknown => None,
         Lease::Free => Some("its lock on this machine is free".to_owned()),
         Lease::Elsewhere => {
             let lapse = run.ttl + run.ttl / 4;
@@ -179,18 +179,40 @@ pub fn should_be_working(evidence: &Evidence, settings: &HealthSettings, now: Ti
     idle_since(evidence, settings, now).is_some()
 }
 
+/// Whether it is certain that nothing has to be told of waiting work. A run of another machine may live
+/// or not, so it does not count.
+pub(in crate::health) fn something_runs(
+    evidence: &Evidence,
+    settings: &HealthSettings,
+    now: Timestamp,
+) -> bool {
+    let held = evidence.runs.iter().any(|run| run.lease == Lease::Held);
+    held || quiet_since(evidence, settings, now).is_none()
+}
+
 /// Since when a loop is on that lets nothing run, for long enough to be told.
 fn idle_since(evidence: &Evidence, settings: &HealthSettings, now: Timestamp) -> Option<Timestamp> {
+    let nothing_runs = evidence.runs.iter().all(|run| run.lease == Lease::Free);
+    let since = quiet_since(evidence, settings, now);
+    since.filter(|_| nothing_runs)
+}
+
+/// The same, whatever runs without an end there are.
+fn quiet_since(
+    evidence: &Evidence,
+    settings: &HealthSettings,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let NightSeen {
         on_since,
+        repositories: _,
         last_run,
         pauses,
         asked,
         lives_here: _,
     } = &evidence.night;
     let on_since = (*on_since)?;
-    let nothing_runs = evidence.runs.iter().all(|run| run.lease == Lease::Free);
-    if !nothing_runs || !pauses.is_empty() || asked.is_some() {
+    if !pauses.is_empty() || asked.is_some() {
         return None;
     }
     let since = last_run.map_or(on_since, |last| last.max(on_since));
@@ -211,7 +233,9 @@ pub(super) fn idle(
     if matches!(evidence.forge, ForgeSeen::Fails { .. }) {
         return;
     }
-    for (repo, work) in &evidence.work {
+    let asked_for = &evidence.night.repositories;
+    let of_loop = evidence.work.iter();
+    for (repo, work) in of_loop.filter(|(repo, _)| asked_for.contains(repo)) {
         let Ok(Some(work)) = work else {
             continue;
         };

@@ -130,6 +130,7 @@ fn at_rest() -> Evidence {
     let mut evidence = Evidence::none("night");
     evidence.limits.keep_free = 10;
     evidence.night.on_since = Some(ago(20));
+    evidence.night.repositories = vec![repo()];
     evidence.night.lives_here = true;
     let work = Work {
         issue: 9,

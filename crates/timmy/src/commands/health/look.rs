@@ -1,6 +1,5 @@
 //! Gathering everything that findings are concluded from.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use timmy_dispatch::Desk;
 use timmy_forge::ForgeError;
 use timmy_forge::ForgeKind;
 use timmy_store::Store;
-use timmy_telemetry::files;
 use timmy_telemetry::health::ClaimSeen;
 use timmy_telemetry::health::Evidence;
 use timmy_telemetry::health::ForgeSeen;
@@ -22,13 +20,14 @@ use timmy_telemetry::health::Look;
 use timmy_telemetry::health::Verdict;
 use timmy_telemetry::health::Work;
 use timmy_telemetry::health::gather;
+use timmy_telemetry::health::gather::Aside;
 use timmy_telemetry::health::gather::FromLog;
-use timmy_telemetry::health::gather::PastOfDisks;
 use timmy_telemetry::health::judge;
 use timmy_telemetry::health::should_be_working;
 use timmy_telemetry::probe::machine::host_name;
 
-use super::machine;
+use super::answers::Answers;
+use super::machine::Machine;
 use super::told;
 use crate::config::Config;
 use crate::connection;
@@ -38,13 +37,16 @@ use crate::output;
 
 /// What a command of an agent and the check may take beyond their limits.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long looking at the locks below the private root may take.
+const LOCKS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long looking at one repository may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long what was read of the past of disks is good for.
-const PAST_IS_GOOD_FOR: Duration = Duration::from_secs(600);
 
 /// How long what was seen of claims is good for: well below the time they live without renewal.
 const CLAIMS_ARE_GOOD_FOR: Duration = Duration::from_secs(240);
+
+/// The least time that an answer of what a sprint would take is good for: asking lists whole repositories.
+const WORK_IS_GOOD_FOR: Duration = Duration::from_secs(600);
 
 /// What one look found, and what it looked at.
 pub(super) struct Looked {
@@ -58,24 +60,30 @@ pub(super) struct Looked {
 
 /// Looks at the fleet, again and again.
 pub(super) struct Looker<'a> {
-    host: &'a Host,
+    host: Arc<Host>,
     store: &'a Store,
     connection: Option<&'a Connection>,
-    /// When the past of disks was read, and what it was.
-    past: Option<(Duration, PastOfDisks)>,
-    /// When the claims of repositories were looked at, and what they were.
-    claims: BTreeMap<RepoName, (Duration, Vec<ClaimSeen>)>,
+    /// Locks of this machine.
+    locks: Aside,
+    /// The rest of this machine.
+    machine: Machine,
+    /// Claims.
+    claims: Answers<Vec<ClaimSeen>>,
+    /// What a sprint would take, as long as nothing has run since.
+    work: Answers<Option<Work>>,
 }
 
 impl<'a> Looker<'a> {
     /// Connects to the forge by itself at every look.
-    pub(super) fn new(host: &'a Host, store: &'a Store) -> Self {
+    pub(super) fn new(host: Arc<Host>, store: &'a Store) -> Self {
         Self {
             host,
             store,
             connection: None,
-            past: None,
-            claims: BTreeMap::new(),
+            locks: Aside::within(LOCKS_PATIENCE),
+            machine: Machine::new(),
+            claims: Answers::default(),
+            work: Answers::default(),
         }
     }
 
@@ -90,13 +98,16 @@ impl<'a> Looker<'a> {
     /// # Errors
     /// When the log cannot be read. Everything else that cannot be looked at is said.
     pub(super) async fn look(&mut self) -> Result<Looked, Problem> {
-        let now = self.host.clock.now();
-        let config = &self.host.loaded.config;
+        let host = Arc::clone(&self.host);
+        let now = host.clock.now();
+        let config = &host.loaded.config;
         let settings = &config.health;
         let mut evidence = Evidence::none(&host_name());
         evidence.limits = limits(config);
         // Before this process itself counts as one that lives.
-        evidence.night.lives_here = gather::somebody_lives(&self.host.root);
+        let root = self.host.root.clone();
+        let lives = self.locks.look(move || gather::somebody_lives(&root)).await;
+        evidence.night.lives_here = lives.unwrap_or(false);
         let log = self.store.log(Arc::clone(&self.host.clock));
         let from_log = FromLog {
             log: &log,
@@ -105,9 +116,10 @@ impl<'a> Looker<'a> {
             ttl: Duration::from_secs(config.claim.ttl_s),
             now,
         };
-        from_log.gather(&mut evidence).await.map_err(told)?;
-        self.disks(&mut evidence, now).await;
-        machine::look(self.host, &log, &mut evidence, now).await;
+        let gathered = from_log.gather(&mut self.locks, &mut evidence).await;
+        gathered.map_err(told)?;
+        let machine = &mut self.machine;
+        machine.look(&self.host, &log, &mut evidence, now).await;
         self.forge(&mut evidence, now).await;
         let at_what = at_what(&evidence);
         Ok(Looked {
@@ -117,28 +129,9 @@ impl<'a> Looker<'a> {
         })
     }
 
-    async fn disks(&mut self, evidence: &mut Evidence, now: Timestamp) {
-        let settings = &self.host.loaded.config.telemetry;
-        let telemetry = self.host.root.join(files::DIRECTORY);
-        let metrics = telemetry.join(format!("{}.jsonl", files::METRICS));
-        if settings.in_loop {
-            evidence.collector = gather::collector(&metrics, settings.every());
-        }
-        let since = self.host.clock.monotonic();
-        let fresh = |(read, _): &(Duration, _)| since.saturating_sub(*read) < PAST_IS_GOOD_FOR;
-        if !self.past.as_ref().is_some_and(fresh) {
-            let host = evidence.host.clone();
-            let read = move || gather::past_of_disks(&telemetry, &host, now);
-            let past = tokio::task::spawn_blocking(read).await;
-            self.past = Some((since, past.unwrap_or_default()));
-        }
-        let past = self.past.as_ref().map(|(_, past)| past);
-        let further = &settings.disk_paths;
-        evidence.disks = gather::disks(&self.host.root, further, past.unwrap_or(&Vec::new()));
-    }
-
     async fn forge(&mut self, evidence: &mut Evidence, now: Timestamp) {
-        let config = &self.host.loaded.config;
+        let host = Arc::clone(&self.host);
+        let config = &host.loaded.config;
         let Some(first) = config.forge.repositories.first() else {
             return;
         };
@@ -191,23 +184,36 @@ impl<'a> Looker<'a> {
         };
         let claims = self.claims(&desk).await;
         evidence.claims.insert(repo.clone(), claims);
-        if should_be_working(evidence, &self.host.loaded.config.health, now) {
-            let work = in_time(work(&desk)).await;
+        let of_loop = evidence.night.repositories.contains(repo);
+        if of_loop && should_be_working(evidence, &self.host.loaded.config.health, now) {
+            let work = self.work(&desk).await;
             evidence.work.insert(repo.clone(), work);
+        } else {
+            self.work.forget(repo);
         }
     }
 
     /// A look starts a git program, so those of one loop are some minutes apart.
     async fn claims(&mut self, desk: &Desk) -> Look<Vec<ClaimSeen>> {
-        let since = self.host.clock.monotonic();
-        if let Some((looked, known)) = self.claims.get(&desk.repo)
-            && since.saturating_sub(*looked) < CLAIMS_ARE_GOOD_FOR
-        {
-            return Ok(known.clone());
+        let now = self.host.clock.monotonic();
+        let known = self.claims.get(&desk.repo, now, CLAIMS_ARE_GOOD_FOR);
+        match known {
+            Some(known) => Ok(known),
+            None => self
+                .claims
+                .keep(&desk.repo, now, in_time(claims(desk)).await),
         }
-        let seen = in_time(claims(desk)).await?;
-        self.claims.insert(desk.repo.clone(), (since, seen.clone()));
-        Ok(seen)
+    }
+
+    /// What a sprint would take.
+    async fn work(&mut self, desk: &Desk) -> Look<Option<Work>> {
+        let now = self.host.clock.monotonic();
+        let idle = Duration::from_secs(self.host.loaded.config.health.idle_s);
+        let known = self.work.get(&desk.repo, now, idle.max(WORK_IS_GOOD_FOR));
+        match known {
+            Some(known) => Ok(known),
+            None => self.work.keep(&desk.repo, now, in_time(work(desk)).await),
+        }
     }
 }
 
