@@ -19,6 +19,7 @@ mod toolchains;
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use timmy_core::ExitStatus;
@@ -26,6 +27,9 @@ use timmy_core::Problem;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Cli;
+
+/// How long what is still being written may take once the command has ended.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     // Before anything else: inside the sandbox this program is only the one that applies it.
@@ -38,7 +42,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(&cli)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(commands::run(&cli));
+            // A thread that hangs in a file system never comes back; one that writes does.
+            runtime.shutdown_timeout(LAST_WRITES);
+            ended
+        }
         Err(error) => Err(Problem::new(
             timmy_core::Code::new(109),
             ExitStatus::Internal,
