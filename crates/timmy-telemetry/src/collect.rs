@@ -25,6 +25,7 @@ use crate::files::Files;
 use crate::files::LastState;
 use crate::files::Progress;
 use crate::files::Rotation;
+use crate::off_thread;
 use crate::probe::Unseen;
 use crate::probe::disk;
 use crate::probe::disk::Disk;
@@ -36,7 +37,6 @@ use crate::probe::runs;
 use crate::probe::timers;
 use crate::probe::timers::Moment;
 use crate::probe::tmux;
-use crate::probe::tmux::Socket;
 use crate::readings::Readings;
 use crate::rows::Change;
 use crate::rows::Row;
@@ -44,8 +44,6 @@ use crate::settings::TelemetrySettings;
 
 /// How long the database may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(10);
-/// How long the file systems may take.
-const LOCAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Starts of timmy that are looked through for those of its subcommands.
 const STARTS_LOOKED_AT: u32 = 200;
 const SECONDS_A_DAY: u64 = 86_400;
@@ -135,7 +133,7 @@ impl Collector {
     pub async fn tick(&self, forge: Option<&dyn Forge>) -> Result<Tick, TelemetryError> {
         let now = self.subject.clock.now();
         let last = self.files.last_state()?;
-        let (readings, kept) = self.look(forge, &last, now).await;
+        let (readings, kept) = Box::pin(self.look(forge, &last, now)).await;
         let files = self.files.clone();
         let rotation = Rotation {
             bytes: self.subject.settings.rotate_bytes,
@@ -179,10 +177,7 @@ impl Collector {
             Ok(disks) => readings.disks(&disks),
             Err(unseen) => readings.unseen(unseen),
         }
-        match panes {
-            Ok(panes) => readings.tmux(&panes),
-            Err(unseen) => readings.unseen(unseen),
-        }
+        readings.tmux(&panes);
         let late_after = subject.settings.timers.late_after_s;
         readings.timers(&log.timers, now, late_after);
         match &log.read {
@@ -202,24 +197,18 @@ impl Collector {
     }
 
     /// Disks and panes. A file system that hangs holds up neither the rest nor the program.
-    async fn local(&self) -> (Result<Vec<Disk>, Unseen>, Result<tmux::Seen, Unseen>) {
+    async fn local(&self) -> (Result<Vec<Disk>, Unseen>, tmux::Seen) {
         let root = self.subject.root.clone();
         let settings = &self.subject.settings;
         let mut paths = vec![root.clone(), root.join("runs"), root.join("workspaces")];
         paths.extend(settings.disk_paths.iter().cloned());
         let further = settings.tmux_sockets.clone();
-        let disks = off_the_thread("disks", move || disk::read(&paths));
-        let sockets = off_the_thread("tmux", move || tmux::sockets(&root, &further));
-        let (disks, sockets) = tokio::join!(disks, sockets);
-        let panes = match sockets {
-            Ok(sockets) => Ok(self.panes(&sockets).await),
-            Err(unseen) => Err(unseen),
+        let disks = off_thread::DISKS.look(move || disk::read(&paths));
+        let panes = async {
+            let found = tmux::sockets(&root, &further).await;
+            tmux::read(&found, &self.subject.redactor).await
         };
-        (disks, panes)
-    }
-
-    async fn panes(&self, sockets: &[Socket]) -> tmux::Seen {
-        tmux::read(sockets, &self.subject.redactor).await
+        tokio::join!(disks, panes)
     }
 
     /// What the log knows, and timers, some of which are in it.
@@ -284,18 +273,6 @@ async fn in_time<T>(read: impl Future<Output = Result<T, StoreError>>) -> Result
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => Err(Unseen::new("log", &error.problem().what)),
         Err(_) => Err(Unseen::new("log", "the database does not answer")),
-    }
-}
-
-async fn off_the_thread<T: Send + 'static>(
-    what: &'static str,
-    look: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Unseen> {
-    let looked = tokio::task::spawn_blocking(look);
-    match tokio::time::timeout(LOCAL_PATIENCE, looked).await {
-        Ok(Ok(seen)) => Ok(seen),
-        Ok(Err(error)) => Err(Unseen::new(what, &error.to_string())),
-        Err(_) => Err(Unseen::new(what, "a file system does not answer")),
     }
 }
 

@@ -39,6 +39,7 @@ pub mod files;
 pub mod finding;
 pub mod health;
 pub mod merged;
+mod off_thread;
 pub mod probe;
 mod program;
 mod readings;

@@ -15,6 +15,7 @@ pub mod machine;
 pub mod models;
 pub mod program;
 pub mod runs;
+pub(crate) mod socket;
 pub mod timers;
 pub mod tmux;
 

@@ -146,7 +146,7 @@ async fn attend(child: &mut Child, terms: Terms<'_>, group: Group) -> Result<End
             () = &mut talk => child.wait().await,
         };
         // It is gone, and its number may soon be another's.
-        group.is_over();
+        group.forget();
         status.map_err(NotEnded::Failed)?
     };
     let rest = async { tokio::join!(output.listen(), complaint.listen()) };
@@ -169,7 +169,7 @@ impl Group {
     }
 
     /// The program has ended by itself.
-    fn is_over(mut self) {
+    fn forget(mut self) {
         self.0 = None;
     }
 }

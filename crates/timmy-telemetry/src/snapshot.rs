@@ -25,6 +25,7 @@ use crate::probe::Unseen;
 use crate::probe::program;
 use crate::probe::program::Ran;
 use crate::probe::tmux;
+use crate::probe::tmux::Found;
 use crate::probe::tmux::Pane;
 use crate::probe::tmux::Socket;
 
@@ -67,7 +68,7 @@ pub struct Snapshot {
 /// [`TelemetryError::NoTmux`], and [`TelemetryError::Files`] when what was captured cannot be kept.
 pub async fn take(
     files: &Files,
-    sockets: &[Socket],
+    found: &Found,
     redactor: &Redactor,
     retention: Retention,
     now: Timestamp,
@@ -76,11 +77,11 @@ pub async fn take(
         let reason = "tmux is not on the PATH".to_owned();
         return Err(TelemetryError::NoTmux { reason });
     }
-    let seen = tmux::read(sockets, redactor).await;
+    let seen = tmux::read(found, redactor).await;
     let mut unseen = seen.unseen;
     let mut captured = Vec::new();
     for pane in &seen.panes {
-        match capture(sockets, pane, redactor).await {
+        match capture(&found.sockets, pane, redactor).await {
             Ok(Some(text)) => captured.push((file_name(pane), text)),
             // It closed meanwhile.
             Ok(None) => {}

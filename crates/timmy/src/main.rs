@@ -28,8 +28,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::Cli;
 
-/// How long files that are being read or written may take when the program ends.
-const LAST_FILES: Duration = Duration::from_secs(2);
+/// How long what is still being written may take once the command has ended.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     // Before anything else: inside the sandbox this program is only the one that applies it.
@@ -44,8 +44,8 @@ fn main() -> ExitCode {
     let ended = match runtime {
         Ok(runtime) => {
             let ended = runtime.block_on(commands::run(&cli));
-            // A file system that hangs must not keep the program from ending.
-            runtime.shutdown_timeout(LAST_FILES);
+            // A thread that hangs in a file system never comes back; one that writes does.
+            runtime.shutdown_timeout(LAST_WRITES);
             ended
         }
         Err(error) => Err(Problem::new(

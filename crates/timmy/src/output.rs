@@ -16,6 +16,7 @@ use serde::Serialize;
 use timmy_core::Code;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
+use timmy_core::text;
 
 /// Columns of space between the columns of a table.
 const GAP: u16 = 2;
@@ -72,8 +73,12 @@ pub(crate) fn talk(text: &str) {
     drop(written);
 }
 
-/// A table without lines between its rows, as wide as the terminal.
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+/// A table without lines between its rows, as wide as the terminal. What would steer the terminal is
+/// left out of its cells.
+pub(crate) fn table(header: &[&str], mut rows: Vec<Vec<String>>) -> String {
+    for cell in rows.iter_mut().flatten() {
+        *cell = text::clean(cell);
+    }
     let widths = longest_words(header, &rows);
     let least: usize = widths.iter().map(|width| width + usize::from(GAP)).sum();
     let mut table = Table::new();
@@ -187,6 +192,12 @@ mod tests {
             "ISSUE  TITLE\n#1     a title",
             table(&["issue", "title"], rows)
         );
+    }
+
+    #[test]
+    fn a_cell_does_not_steer_the_terminal() {
+        let rows = vec![vec!["a\u{1b}[2Jb".to_owned(), "c\u{9b}31md".to_owned()]];
+        assert_eq!("ONE  TWO\nab   cd", table(&["one", "two"], rows));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
+use timmy_core::text;
 
 use super::Fault;
 use crate::rows::Change;
@@ -56,9 +57,33 @@ pub(super) fn parse(bytes: &[u8], expected: Expected) -> Result<Line<'_>, Fault>
     };
     let line = line.ok_or_else(|| fault(bytes))?;
     if believable(&line) {
-        Ok(line)
+        Ok(shown(line))
     } else {
         Err(Fault::Absurd)
+    }
+}
+
+/// The line as it may be shown: whoever can write a file of ours could steer a terminal with it.
+fn shown(line: Line<'_>) -> Line<'_> {
+    Line {
+        at: line.at,
+        host: clean(line.host),
+        series: clean(line.series),
+        of: clean(line.of),
+        said: match line.said {
+            Said::State(state) => Said::State(clean(state)),
+            said @ (Said::Value(_) | Said::Changed) => said,
+        },
+    }
+}
+
+/// Nearly every word is plain, and stays as it is.
+fn clean(word: Cow<'_, str>) -> Cow<'_, str> {
+    let plain = word.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if plain {
+        word
+    } else {
+        text::clean_line(&word).into()
     }
 }
 
@@ -154,6 +179,15 @@ mod tests {
             Err(Fault::Foreign),
             parse(b"{\"at\":\"\xff\"}", Expected::Row).map(|line| line.said)
         );
+    }
+
+    #[test]
+    fn nothing_of_a_line_steers_a_terminal() {
+        let text = r#"{"at":"2026-01-02T03:04:05.5Z","host":"a\u001b[2J","series":"x\u009b31my",
+            "of":"b\u001b]0;title\u0007","state":"l\u00e4uft\u202e\n"}"#;
+        let line = parse(text.as_bytes(), Expected::Row).unwrap();
+        let told = (&*line.host, &*line.series, &*line.of, line.said);
+        assert_eq!(("a", "xy", "b", Said::State("läuft".into())), told);
     }
 
     #[test]

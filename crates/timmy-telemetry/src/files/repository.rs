@@ -2,8 +2,20 @@
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::program;
+use crate::program::Terms;
+
+/// How long git may take; nothing of what it says is heard.
+const TERMS: Terms<'_> = Terms {
+    input: &[],
+    patience: Duration::from_secs(2),
+    output: 0,
+    complaint: 0,
+};
 
 /// The work tree that a directory lies in and is not ignored by. None when there is no such. What
 /// cannot be found out counts as not ignored.
@@ -17,13 +29,8 @@ pub(super) fn that_takes_in(directory: &Path) -> Option<PathBuf> {
 
 /// Asks git, with nobody's settings and nothing of the repository's that would be run.
 fn is_ignored(repository: &Path, directory: &Path) -> bool {
-    let mut command = Command::new("git");
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("GIT_") {
-            command.env_remove(name);
-        }
-    }
-    let asked = command
+    let mut command = program::command("git");
+    command
         .args([
             "-c",
             "core.fsmonitor=false",
@@ -36,10 +43,31 @@ fn is_ignored(repository: &Path, directory: &Path) -> bool {
         .arg(directory)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    asked.is_ok_and(|status| status.success())
+        .env("GIT_OPTIONAL_LOCKS", "0");
+    ended_well(command)
+}
+
+/// Runs git within its time, for callers that are no tasks.
+fn ended_well(command: Command) -> bool {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let ended = runtime.map(|runtime| runtime.block_on(program::run(command, TERMS)));
+        ended.is_ok_and(|ended| ended.is_ok_and(|ended| ended.status.success()))
+    };
+    // In a thread of its own: a task may not wait for another runtime.
+    std::thread::spawn(run).join().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_git_that_hangs_is_not_waited_for() {
+        let mut hung = program::command("sh");
+        hung.args(["-c", "sleep 600 & sleep 600"]);
+        assert!(!ended_well(hung));
+    }
 }

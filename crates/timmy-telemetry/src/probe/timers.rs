@@ -25,9 +25,11 @@ use super::Unseen;
 use super::name;
 use crate::finding::Timer;
 use crate::finding::TimerSource;
+use crate::off_thread;
 use crontab::Entry;
 use crontab::Form;
-use schedule::Schedule;
+use schedule::Around;
+use schedule::Times;
 
 /// Files of one directory of crontabs that are read, at most.
 const MOST_FILES: usize = 200;
@@ -114,11 +116,11 @@ pub async fn read(
 
 /// The same, with what could not be looked at.
 pub async fn look(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor) -> Seen {
-    let (cron, systemd) = tokio::join!(
+    let (cron, systemd, hermes) = tokio::join!(
         cron(settings, moment, redactor),
         systemd::read(moment.now, redactor),
+        hermes(settings, moment, redactor),
     );
-    let hermes = hermes::read(&settings.hermes_homes, moment, redactor);
     let mut seen = Seen::default();
     for source in [cron, systemd, hermes] {
         seen.timers.extend(source.timers);
@@ -149,7 +151,7 @@ fn tell_apart(timers: &mut [Timer]) {
 }
 
 async fn cron(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor) -> Seen {
-    let (mut entries, unseen) = crontabs(settings).await;
+    let (mut entries, mut unseen) = crontabs(settings).await;
     entries.truncate(MOST_TIMERS);
     if entries.is_empty() {
         return Seen {
@@ -158,27 +160,54 @@ async fn cron(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor
         };
     }
     let fired = cron_log::read(&settings.cron_logs, moment).await;
-    let timers = entries.iter().map(|entry| {
-        let schedule = Schedule::parse(&entry.schedule);
-        let zone = entry.zone.as_ref().unwrap_or(&moment.zone);
-        let (due, next) = match &schedule {
-            Some(schedule) => schedule.around(moment.now, zone),
-            None => (None, None),
-        };
-        let own = entry.subcommand().and_then(|sub| moment.started.get(sub));
-        Timer {
-            source: TimerSource::Cron,
-            name: name(&entry.command, redactor),
-            schedule: Some(name(&entry.schedule, redactor)),
-            due,
-            last: fired.of(entry).max(own.copied()),
-            next,
+    let mut timers: Vec<Timer> = entries
+        .iter()
+        .map(|entry| {
+            let own = entry.subcommand().and_then(|sub| moment.started.get(sub));
+            Timer {
+                source: TimerSource::Cron,
+                name: name(&entry.command, redactor),
+                schedule: Some(name(&entry.schedule, redactor)),
+                due: None,
+                last: fired.of(entry).max(own.copied()),
+                next: None,
+            }
+        })
+        .collect();
+    match times(entries, moment).await {
+        Ok(times) => {
+            for (timer, (due, next)) in timers.iter_mut().zip(times) {
+                (timer.due, timer.next) = (due, next);
+            }
         }
-    });
-    Seen {
-        timers: timers.collect(),
-        unseen,
+        Err(late) => unseen.push(late),
     }
+    Seen { timers, unseen }
+}
+
+/// When entries fire.
+async fn times(entries: Vec<Entry>, moment: &Moment<'_>) -> Result<Vec<Times>, Unseen> {
+    let mut around = Around::new(moment.now, moment.zone.clone());
+    let work_out = move || {
+        let zone = around.zone.clone();
+        let times = entries.iter().map(|entry| {
+            let zone = entry.zone.as_ref().unwrap_or(&zone);
+            around.times(&entry.schedule, zone)
+        });
+        times.collect()
+    };
+    off_thread::CRON.look(work_out).await
+}
+
+async fn hermes(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor) -> Seen {
+    let mut around = Around::new(moment.now, moment.zone.clone());
+    let (homes, redactor) = (settings.hermes_homes.clone(), redactor.clone());
+    let read = move || hermes::read(&homes, &mut around, &redactor);
+    let read = off_thread::HERMES.look(read).await;
+    read.unwrap_or_else(|unseen| Seen {
+        timers: Vec::new(),
+        unseen: vec![unseen],
+    })
 }
 
 async fn crontabs(settings: &TimerSettings) -> (Vec<Entry>, Vec<Unseen>) {

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::hash::Hasher;
 use std::hash::RandomState;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -16,6 +15,9 @@ use super::Unseen;
 use super::name;
 use super::program;
 use super::program::Ran;
+use super::socket;
+use super::socket::Behind;
+use crate::off_thread;
 
 /// Where timmy's own servers listen, below the private root.
 const OWN: &str = "tmux";
@@ -101,46 +103,77 @@ impl Seen {
     }
 }
 
-/// The sockets to look at: timmy's own, the user's default server, and further ones. Those at which
-/// nobody listens are left out.
-#[must_use]
-pub fn sockets(root: &Path, further: &[PathBuf]) -> Vec<Socket> {
-    let mut own: Vec<PathBuf> = std::fs::read_dir(root.join(OWN))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    own.sort();
-    let own = own.into_iter().map(|path| (path, true));
-    let others = default_socket().into_iter().chain(further.iter().cloned());
-    let others = others.map(|path| (path, false));
-    let mut sockets: Vec<Socket> = Vec::new();
-    for (path, own) in own.chain(others) {
-        let known = sockets.iter().any(|socket| socket.path == path);
-        if known || UnixStream::connect(&path).is_err() {
-            continue;
-        }
-        let file = path.file_name().unwrap_or(path.as_os_str());
-        let mut name = text::clean_line(&file.to_string_lossy());
-        if sockets.iter().any(|socket| socket.name == name) {
-            name = text::clean_line(&path.to_string_lossy());
-        }
-        sockets.push(Socket { name, path, own });
-    }
-    sockets
+/// The sockets at which somebody listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Those of servers of our own.
+    pub sockets: Vec<Socket>,
+    /// Those that are left alone, by their names: what another user could have put there, and what
+    /// does not answer.
+    pub unseen: Vec<Unseen>,
 }
 
-fn default_socket() -> Option<PathBuf> {
-    let directory = std::env::var_os("TMUX_TMPDIR").filter(|place| !place.is_empty());
-    let directory = directory.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let user = rustix::process::getuid().as_raw();
-    Some(directory.join(format!("tmux-{user}")).join("default"))
+/// The sockets to look at: timmy's own, the user's default server, and further ones. Those at which
+/// nobody listens are left out.
+pub async fn sockets(root: &Path, further: &[PathBuf]) -> Found {
+    let mut found = Found::default();
+    let place = root.join(OWN);
+    let own = match off_thread::TMUX.look(move || entries(&place)).await {
+        Ok(own) => own,
+        Err(unseen) => {
+            found.unseen.push(unseen);
+            return found;
+        }
+    };
+    let own = own.into_iter().map(|path| (path, true));
+    let others = std::iter::once(socket::usual()).chain(further.iter().cloned());
+    let others = others.map(|path| (path, false));
+    let mut seen = BTreeSet::new();
+    for (path, own) in own.chain(others) {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let name = found.name_for(&path);
+        match socket::behind(&path).await {
+            Behind::Nobody => {}
+            Behind::LeftAlone(why) => found.unseen.push(Unseen::new(name, &why)),
+            Behind::Ours => found.sockets.push(Socket { name, path, own }),
+        }
+    }
+    found
+}
+
+impl Found {
+    /// The file's name, or its path where that is taken.
+    fn name_for(&self, path: &Path) -> String {
+        let file = path.file_name().unwrap_or(path.as_os_str());
+        let name = text::clean_line(&file.to_string_lossy());
+        let sockets = self.sockets.iter().map(|socket| &socket.name);
+        let mut taken = sockets.chain(self.unseen.iter().map(|unseen| &unseen.what));
+        match taken.any(|taken| *taken == name) {
+            true => text::clean_line(&path.to_string_lossy()),
+            false => name,
+        }
+    }
+}
+
+/// What is in a directory, in order.
+fn entries(place: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(place).into_iter().flatten();
+    let mut entries: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    entries.sort();
+    entries
 }
 
 /// Looks at the panes behind sockets, one after the other. Without tmux there are none.
-pub async fn read(sockets: &[Socket], redactor: &Redactor) -> Seen {
-    let mut seen = Seen::default();
-    for socket in sockets {
+pub async fn read(found: &Found, redactor: &Redactor) -> Seen {
+    let mut seen = Seen {
+        panes: Vec::new(),
+        unseen: found.unseen.clone(),
+    };
+    for socket in &found.sockets {
         let mark = Mark::new();
         let format = mark.format();
         let arguments = ["list-panes", "-a", "-F", format.as_str()];

@@ -17,6 +17,8 @@ use super::person;
 use super::processes::Processes;
 use super::processes::Program;
 use super::processes::terminal_number;
+use crate::probe::socket;
+use crate::probe::socket::Behind;
 use crate::program;
 use crate::program::NotEnded;
 use crate::program::Terms;
@@ -28,8 +30,6 @@ const TERMS: Terms<'_> = Terms {
     output: 1 << 20,
     complaint: 4 << 10,
 };
-/// Where tmux looks for its usual socket.
-const SOCKETS: &str = "TMUX_TMPDIR";
 /// The part of tmux's own words that is repeated, in bytes.
 const WORDS: usize = 300;
 /// What tmux is asked for each pane. Names of sessions and windows come last: they may hold spaces.
@@ -128,10 +128,18 @@ pub(super) struct InPane {
 
 /// Asks a tmux for all its panes.
 pub(super) async fn list(socket: Option<&Path>) -> Listed {
+    let usual = socket::usual();
+    match socket::behind(socket.unwrap_or(&usual)).await {
+        Behind::Ours => {}
+        Behind::Nobody => {
+            return Listed::NotPresent(format!("no tmux server on {}", place(socket)));
+        }
+        Behind::LeftAlone(why) => {
+            return Listed::Failed(format!("tmux on {}: {why}", place(socket)));
+        }
+    }
     let asked = tmux(socket, &["list-panes", "-a", "-F", FORMAT]).await;
-    let at = socket.map_or("the usual socket".to_owned(), |socket| {
-        socket.display().to_string()
-    });
+    let at = place(socket);
     match asked {
         Ok((true, told)) => Listed::Panes(told.lines().filter_map(Pane::read).collect()),
         Ok((false, told)) => Listed::NotPresent(format!("no tmux server on {at}: {told}")),
@@ -140,6 +148,12 @@ pub(super) async fn list(socket: Option<&Path>) -> Listed {
             Listed::Failed(format!("tmux on {at}: {error}"))
         }
     }
+}
+
+fn place(socket: Option<&Path>) -> String {
+    socket.map_or("the usual socket".to_owned(), |socket| {
+        socket.display().to_string()
+    })
 }
 
 /// Starts something in a pane again, in the place of what is there.
@@ -154,6 +168,12 @@ pub(super) async fn respawn(
         arguments.extend(["--", "env"]);
         arguments.extend(command.iter().map(String::as_str));
     }
+    let usual = socket::usual();
+    match socket::behind(socket.unwrap_or(&usual)).await {
+        Behind::Ours => {}
+        Behind::Nobody => return Err("the server is gone".to_owned()),
+        Behind::LeftAlone(why) => return Err(why),
+    }
     match tmux(socket, &arguments).await {
         Ok((true, _)) => Ok(()),
         Ok((false, told)) => Err(told),
@@ -164,13 +184,12 @@ pub(super) async fn respawn(
 async fn tmux(socket: Option<&Path>, arguments: &[&str]) -> Result<(bool, String), NotEnded> {
     // Inside a tmux, the environment that is left out here would name that one.
     let mut command = program::command("tmux");
-    command.arg("-u");
-    if let Some(socket) = socket {
-        command.arg("-S").arg(socket);
-    }
-    if let Some(place) = std::env::var_os(SOCKETS) {
-        command.env(SOCKETS, place);
-    }
+    // By its path in any case: it is the one that was looked at.
+    command.args(["-u", "-S"]);
+    match socket {
+        Some(socket) => command.arg(socket),
+        None => command.arg(socket::usual()),
+    };
     command.args(arguments);
     let ended = program::run(command, TERMS).await?;
     let told = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
@@ -298,6 +317,11 @@ pub(super) fn as_expected(found: &InPane, expected: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::io;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     #[test]
@@ -308,6 +332,20 @@ mod tests {
         for wrong in ["", "night", "night:0", "night.0", ":0.0", "a:.0", "a:0.x"] {
             assert!(wrong.parse::<PanePlace>().is_err(), "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn no_tmux_is_started_for_a_socket_that_another_user_could_have_put_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("default");
+        let server = UnixListener::bind(&path).unwrap();
+        server.set_nonblocking(true).unwrap();
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o1777)).unwrap();
+        let listed = list(Some(&path)).await;
+        assert!(matches!(listed, Listed::Failed(_)), "{listed:?}");
+        assert!(respawn(Some(&path), "%1", &[]).await.is_err());
+        let came = server.accept().map_err(|error| error.kind());
+        assert_eq!(Some(io::ErrorKind::WouldBlock), came.err());
     }
 
     #[test]

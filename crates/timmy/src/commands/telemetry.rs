@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use timmy_core::ExitStatus;
 use timmy_core::Problem;
 use timmy_core::Redactor;
+use timmy_core::text;
 use timmy_forge::Forge;
 use timmy_store::Store;
 use timmy_telemetry::collect::Collector;
@@ -188,7 +189,7 @@ fn show(host: &Host) -> Ended {
 fn print_state(state: &LastState, at: Timestamp) -> Result<(), Problem> {
     output::line(&format!(
         "{} at {}\n",
-        state.host,
+        text::clean_line(&state.host),
         at.strftime("%Y-%m-%d %H:%M:%S UTC")
     ))?;
     let states = state.states.iter();
@@ -240,15 +241,15 @@ async fn take_snapshot(host: &Host) -> Ended {
     let settings = &host.loaded.config.telemetry;
     let files = Files::open(&host.root.join(files::DIRECTORY)).map_err(told)?;
     let named = &settings.snapshot_sockets;
-    let mut sockets = tmux::sockets(&host.root, named);
+    let mut found = tmux::sockets(&host.root, named).await;
     let ours = |socket: &Socket| socket.own || named.contains(&socket.path);
-    sockets.retain(ours);
+    found.sockets.retain(ours);
     let retention = Retention {
         most: usize::try_from(settings.snapshots_keep).unwrap_or(usize::MAX),
         keep: Duration::from_secs(u64::from(settings.keep_days) * SECONDS_A_DAY),
     };
     let now = host.clock.now();
-    let taken = snapshot::take(&files, &sockets, &host.every_secret(), retention, now).await;
+    let taken = snapshot::take(&files, &found, &host.every_secret(), retention, now).await;
     let taken = taken.map_err(told)?;
     match host.form {
         Form::Json => output::json(&taken)?,

@@ -73,9 +73,9 @@ impl Coded for ConfigError {
                 };
                 problem(Code::new(103)).at(place.clone()).fix(fix)
             }
-            Self::Wrong { place, .. } => problem(Code::new(104))
-                .at(place.clone())
-                .fix("mend the line; with the rest understood, `timmy config explain` shows every value"),
+            Self::Wrong { place, .. } => problem(Code::new(104)).at(place.clone()).fix(
+                "mend the line; with the rest understood, `timmy config explain` shows every value",
+            ),
             Self::Incomplete { setting, .. } => problem(Code::new(105))
                 .at((*setting).to_owned())
                 .fix(format!(

@@ -69,10 +69,7 @@ fn full(disk: &DiskSeen, subject: String, keep: u64) -> Finding {
         what: format!("too little of the disk at {} is free", disk.mount),
         evidence: vec![
             room(disk),
-            format!(
-                "{} are to stay free",
-                words::bytes(keep)
-            ),
+            format!("{} are to stay free", words::bytes(keep)),
         ],
         fix: "timmy workspace reap".to_owned(),
         since: None,

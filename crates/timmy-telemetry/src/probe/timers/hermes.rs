@@ -13,9 +13,10 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use timmy_core::Redactor;
 
-use super::Moment;
+use super::MOST_TIMERS;
 use super::Seen;
-use super::schedule::Schedule;
+use super::schedule::Around;
+use super::schedule::Times;
 use crate::finding::Timer;
 use crate::finding::TimerSource;
 use crate::probe::Unseen;
@@ -29,7 +30,7 @@ const LONGEST: u64 = 8 << 20;
 const MOST_PROFILES: usize = 200;
 
 /// The jobs in these homes, or in the usual one. Without Hermes there are none.
-pub(super) fn read(homes: &[PathBuf], moment: &Moment<'_>, redactor: &Redactor) -> Seen {
+pub(super) fn read(homes: &[PathBuf], around: &mut Around, redactor: &Redactor) -> Seen {
     let usual = usual_home();
     let homes: Vec<&PathBuf> = if homes.is_empty() {
         usual.iter().collect()
@@ -41,8 +42,11 @@ pub(super) fn read(homes: &[PathBuf], moment: &Moment<'_>, redactor: &Redactor) 
         for (profile, file) in files(home) {
             match text(&file) {
                 Ok(None) => {}
-                Ok(Some(text)) => match parse(&text, profile.as_deref(), moment, redactor) {
-                    Some(timers) => seen.timers.extend(timers),
+                Ok(Some(text)) => match parse(&text, profile.as_deref(), around, redactor) {
+                    Some(timers) => {
+                        let room = MOST_TIMERS - seen.timers.len();
+                        seen.timers.extend(timers.into_iter().take(room));
+                    }
                     None => seen
                         .unseen
                         .push(Unseen::new("hermes", "its jobs are no JSON")),
@@ -90,11 +94,12 @@ fn text(file: &Path) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The jobs that are to run: not those that are paused, off or done. None when it is no JSON.
+/// The jobs that are to run, at most [`MOST_TIMERS`]: not those that are paused, off or done. None when
+/// it is no JSON.
 fn parse(
     text: &str,
     profile: Option<&str>,
-    moment: &Moment<'_>,
+    around: &mut Around,
     redactor: &Redactor,
 ) -> Option<Vec<Timer>> {
     let jobs: Value = serde_json::from_str(text).ok()?;
@@ -104,7 +109,7 @@ fn parse(
         let state = job["state"].as_str().unwrap_or("scheduled");
         on && !["paused", "completed", "error"].contains(&state)
     };
-    let timer = |job: &Value| {
+    let mut timer = |job: &Value| {
         let named = job["name"].as_str().or_else(|| job["id"].as_str())?;
         let named = match profile {
             Some(profile) => format!("{named} @{profile}"),
@@ -112,32 +117,33 @@ fn parse(
         };
         let display = job["schedule_display"].as_str();
         let display = display.or_else(|| job["schedule"]["display"].as_str());
-        let (due, next) = due(job, moment);
+        let (due, next) = due(job, around);
         Some(Timer {
             source: TimerSource::Hermes,
             name: name(&named, redactor),
             schedule: display.map(|schedule| name(schedule, redactor)),
             due,
-            last: last(job, &moment.zone),
+            last: last(job, &around.zone),
             next,
         })
     };
-    Some(jobs.iter().filter(runs).filter_map(timer).collect())
+    let jobs = jobs.iter().filter(runs).take(MOST_TIMERS);
+    Some(jobs.filter_map(&mut timer).collect())
 }
 
 /// When it should have run, and when it will. Hermes moves its own next time on when a run was
 /// missed, so what is due comes from the schedule.
-fn due(job: &Value, moment: &Moment<'_>) -> (Option<Timestamp>, Option<Timestamp>) {
-    let now = moment.now;
-    let next = time(&job["next_run_at"], &moment.zone);
+fn due(job: &Value, around: &mut Around) -> Times {
+    let (now, zone) = (around.now, around.zone.clone());
+    let next = time(&job["next_run_at"], &zone);
     if next.is_some_and(|next| next <= now) {
         return (next, None);
     }
     let schedule = &job["schedule"];
     let due = match schedule["kind"].as_str() {
         Some("cron") => {
-            let expression = schedule["expr"].as_str().and_then(Schedule::parse);
-            expression.and_then(|expression| expression.around(now, &moment.zone).0)
+            let expression = schedule["expr"].as_str();
+            expression.and_then(|expression| around.times(expression, &zone).0)
         }
         Some("interval") => {
             let minutes = schedule["minutes"].as_i64().unwrap_or(0);
@@ -147,7 +153,7 @@ fn due(job: &Value, moment: &Moment<'_>) -> (Option<Timestamp>, Option<Timestamp
         }
         _ => None,
     };
-    let created = time(&job["created_at"], &moment.zone);
+    let created = time(&job["created_at"], &zone);
     let due = due.filter(|due| *due <= now && created.is_none_or(|created| created < *due));
     (due, next)
 }
@@ -171,24 +177,16 @@ fn time(value: &Value, zone: &TimeZone) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
 
     fn told(text: &str) -> Option<Vec<(String, Option<i64>)>> {
-        let none = BTreeMap::new();
-        let moment = Moment {
-            now: "2026-11-20T12:00:00Z".parse().unwrap(),
-            zone: TimeZone::UTC,
-            known: &none,
-            started: &none,
-            looked: None,
-        };
-        let timers = parse(text, None, &moment, &Redactor::default())?;
+        let now = "2026-11-20T12:00:00Z".parse().unwrap();
+        let mut around = Around::new(now, TimeZone::UTC);
+        let timers = parse(text, None, &mut around, &Redactor::default())?;
         let told = timers.iter().map(|timer| {
-            let late = timer.late(moment.now).map(|late| late.as_secs());
+            let late = timer.late(now).map(|late| late.as_secs());
             (timer.name.clone(), late)
         });
         Some(told.collect())
@@ -221,6 +219,20 @@ mod tests {
         ];
         assert_eq!(Some(expected), told(text));
         assert_eq!(None, told("{\"jobs\": ["));
+    }
+
+    #[test]
+    fn of_ever_so_many_jobs_only_the_first_are_worked_out() {
+        let job = |number: u32| {
+            serde_json::json!({"id": number.to_string(),
+                "schedule": {"kind": "cron", "expr": format!("{} 0 31 2 *", number % 60)}})
+        };
+        let jobs: Vec<Value> = (0..100_000).map(job).collect();
+        let told = told(&Value::from(jobs).to_string()).unwrap();
+        let expected: Vec<_> = (0..1_000)
+            .map(|number| (number.to_string(), None))
+            .collect();
+        assert_eq!(expected, told);
     }
 
     proptest! {

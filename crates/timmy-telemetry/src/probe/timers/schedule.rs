@@ -1,10 +1,14 @@
 //! When a cron expression fires.
 
+use std::collections::HashMap;
+
 use croner::Cron;
+use croner::Weekday;
 use croner::parser::CronParser;
 use croner::parser::Seconds;
 use croner::parser::Year;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// The names that stand for five fields (crontab(5)).
@@ -18,12 +22,16 @@ const NICKNAMES: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
+/// Every calendar there is: after 28 years the days of the week come again.
+const CALENDARS: std::ops::Range<i16> = 2000..2028;
+
 /// A cron expression.
 pub(super) struct Schedule(Cron);
 
 impl Schedule {
-    /// Reads five fields or a name. None for what has no time of day, such as `@reboot`, and for what
-    /// is no expression.
+    /// Reads five fields or a name. None for what has no time of day, such as `@reboot`, for what is no
+    /// expression, and for a day that none of its months has: that would be looked for through all
+    /// centuries.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let named = NICKNAMES.iter().find(|(name, _)| *name == text);
@@ -35,7 +43,32 @@ impl Schedule {
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build();
-        parser.parse(text).ok().map(Self)
+        let schedule = Self(parser.parse(text).ok()?);
+        schedule.has_a_day().then_some(schedule)
+    }
+
+    /// Whether there is a day on which it fires.
+    fn has_a_day(&self) -> bool {
+        let months = (1..=12).filter(|month| self.0.pattern.month_match(*month).unwrap_or(false));
+        let months: Vec<i8> = months.filter_map(|month| month.try_into().ok()).collect();
+        let firsts = CALENDARS.flat_map(|year| {
+            let firsts = months.iter().map(move |month| Date::new(year, *month, 1));
+            firsts.filter_map(Result::ok)
+        });
+        let mut days = firsts.flat_map(days_of_month);
+        days.any(|day| self.is_on(day))
+    }
+
+    fn is_on(&self, day: Date) -> bool {
+        let figure = |part: i8| u32::from(part.unsigned_abs());
+        let (month, number) = (figure(day.month()), figure(day.day()));
+        let weekday = figure(day.weekday().to_sunday_zero_offset());
+        let weekday = Weekday::from_days_from_sunday(weekday);
+        let matches = self
+            .0
+            .pattern
+            .day_match(day.year().into(), month, number, weekday);
+        matches.unwrap_or(false)
     }
 
     /// The newest time at or before a moment, and the first one after it.
@@ -51,6 +84,43 @@ impl Schedule {
             due.ok().map(|due| due.timestamp()),
             next.ok().map(|next| next.timestamp()),
         )
+    }
+}
+
+/// The days of the month that begins with this one.
+fn days_of_month(first: Date) -> impl Iterator<Item = Date> {
+    let days = 1..=first.days_in_month();
+    days.filter_map(move |day| first.with().day(day).build().ok())
+}
+
+/// When something was due last, and when it will be.
+pub(super) type Times = (Option<Timestamp>, Option<Timestamp>);
+
+/// When expressions fire around one moment. Each is worked out once.
+pub(super) struct Around {
+    /// The moment.
+    pub(super) now: Timestamp,
+    /// The time zone of the system.
+    pub(super) zone: TimeZone,
+    worked_out: HashMap<(String, Option<String>), Times>,
+}
+
+impl Around {
+    pub(super) fn new(now: Timestamp, zone: TimeZone) -> Self {
+        Self {
+            now,
+            zone,
+            worked_out: HashMap::new(),
+        }
+    }
+
+    /// The times of an expression in a zone.
+    pub(super) fn times(&mut self, expression: &str, zone: &TimeZone) -> Times {
+        let key = (expression.to_owned(), zone.iana_name().map(str::to_owned));
+        let now = self.now;
+        let work_out = || Schedule::parse(expression).map(|schedule| schedule.around(now, zone));
+        let times = self.worked_out.entry(key);
+        *times.or_insert_with(|| work_out().unwrap_or_default())
     }
 }
 
@@ -107,8 +177,19 @@ mod tests {
             "* * * *",
             "* * * * * *",
             "a b c d e",
+            "0 0 31 2 *",
+            "0 0 30 feb *",
+            "0 0 31 4,6,9,11 *",
+            "0 0 30 2 +mon",
         ] {
             assert!(Schedule::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_of_the_week_makes_up_for_one_that_no_month_has() {
+        for text in ["0 0 31 2 mon", "0 0 31 2,3 *", "0 0 29 2 +sun", "0 0 L 2 *"] {
+            assert!(Schedule::parse(text).is_some(), "{text}");
         }
     }
 
