@@ -104,15 +104,11 @@ impl Pauses {
         }
     }
 
-    /// What was over before the window is not part of it.
-    pub(super) fn begin(&mut self, since: Timestamp) {
-        self.over
-            .retain(|pause| pause.until.is_some_and(|until| until > since));
-    }
-
-    /// All of them, in the order in which they began.
-    pub(super) fn ended(self) -> Vec<Pause> {
+    /// All of a window that began then, in the order in which they began: what was over before is not
+    /// part of it.
+    pub(super) fn ended(self, begin: Timestamp) -> Vec<Pause> {
         let mut all = self.over;
+        all.retain(|pause| pause.until.is_some_and(|until| until > begin));
         all.extend(self.open.into_values());
         all.sort_by(|one, other| (one.since, &one.scope).cmp(&(other.since, &other.scope)));
         all

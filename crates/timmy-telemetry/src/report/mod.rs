@@ -214,6 +214,8 @@ fn lines(runs: Vec<RunSummary>, view: &ForgeView) -> Vec<Line> {
 }
 
 #[cfg(test)]
+mod lasting_tests;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod tests;

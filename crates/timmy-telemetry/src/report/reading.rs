@@ -154,9 +154,8 @@ impl Gathered {
             folding.pauses.apply(event);
             gathered.take_of_issue_or_alert(event);
         }
-        folding.pauses.begin(window.begin());
         gathered.fold(log, (after, to), &mut folding).await?;
-        gathered.pauses = folding.pauses.ended();
+        gathered.pauses = folding.pauses.ended(window.begin());
         gathered.read_files(log, to).await?;
         Ok(gathered)
     }
@@ -237,7 +236,8 @@ impl Folding {
         }
     }
 
-    /// An event of a run counts when the run began in the window, another one when it did itself.
+    /// An event of a run counts when the run began in the window, another one when it did itself. What
+    /// lasts counts from before the window as well: it is read from earlier than that.
     fn take(&mut self, gathered: &mut Gathered, event: &Event) {
         match &event.run {
             Some(run) if self.runs.contains(run) => gathered.take_of_run(run, event),
@@ -245,6 +245,10 @@ impl Folding {
             None if self.window.holds(event.at) => {
                 self.pauses.apply(event);
                 gathered.take_of_fleet(event);
+            }
+            None if event.at < self.window.begin() => {
+                self.pauses.apply(event);
+                gathered.take_of_issue_or_alert(event);
             }
             None => {}
         }

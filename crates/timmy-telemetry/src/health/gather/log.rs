@@ -138,10 +138,10 @@ impl FromLog<'_> {
 
     async fn night(&self) -> Result<NightSeen, StoreError> {
         let loops = ["loop_started", "loop_ended"];
-        let newest = self.log.newest_of_types(&loops, 1).await?.pop();
+        let newest = self.log.newest_up_to(&loops, EventLog::END, 1).await?.pop();
         let on = newest.filter(|event| matches!(event.kind, EventKind::LoopStarted { .. }));
         let asked = ["pause_asked", "resume_asked"];
-        let asked = self.log.newest_of_types(&asked, 1).await?.pop();
+        let asked = self.log.newest_up_to(&asked, EventLog::END, 1).await?.pop();
         let mut night = NightSeen {
             on_since: on.as_ref().map(|event| event.at),
             asked: asked.and_then(|event| match event.kind {
@@ -152,7 +152,10 @@ impl FromLog<'_> {
         };
         if let Some(on) = on {
             let pauses = ["dispatch_paused", "dispatch_resumed"];
-            let events = self.log.newest_of_types(&pauses, NEWEST).await?;
+            let events = self
+                .log
+                .newest_up_to(&pauses, EventLog::END, NEWEST)
+                .await?;
             night.pauses = pauses_of(events.into_iter().filter(|event| event.seq > on.seq));
         }
         Ok(night)
@@ -162,7 +165,7 @@ impl FromLog<'_> {
     async fn providers(&self) -> Result<Vec<ProviderSeen>, StoreError> {
         let failed = self
             .log
-            .newest_of_types(&["model_call_failed"], NEWEST)
+            .newest_up_to(&["model_call_failed"], EventLog::END, NEWEST)
             .await?;
         let told_for = Duration::from_secs(self.settings.provider_s);
         let since = self.now.checked_sub(told_for).unwrap_or(Timestamp::MIN);
@@ -172,7 +175,7 @@ impl FromLog<'_> {
         let mut answered = BTreeMap::new();
         for event in self
             .log
-            .newest_of_types(&["model_call_settled"], NEWEST)
+            .newest_up_to(&["model_call_settled"], EventLog::END, NEWEST)
             .await?
         {
             if let EventKind::ModelCallSettled { provider, .. } = event.kind {

@@ -1,0 +1,150 @@
+//! What lasts from before a window, and the loops that it lasts with.
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use timmy_core::Clock;
+use timmy_core::Code;
+use timmy_core::EventKind;
+use timmy_core::ExitStatus;
+use timmy_core::Problem;
+use timmy_core::event::AlertKey;
+use timmy_core::event::Fingerprint;
+use timmy_core::event::Severity;
+use timmy_testkit::ManualClock;
+
+use super::sample::Night;
+use super::sample::commit;
+use super::sample::repo;
+use super::*;
+
+/// A minute of a night.
+fn minute(minutes: i64) -> Timestamp {
+    ManualClock::default().now() + SignedDuration::from_mins(minutes)
+}
+
+/// The report of a night from one of its minutes on.
+async fn since(night: Night, minutes: i64) -> Report {
+    let begin = Some(Moment::At(minute(minutes)));
+    let window = Window::between(begin, None, None).unwrap();
+    let written = night.write().await;
+    written.report_of(window, &ForgeView::default()).await
+}
+
+fn started() -> EventKind {
+    EventKind::LoopStarted {
+        repositories: vec![repo()],
+        slots: 2,
+    }
+}
+
+fn asked(reason: &str) -> EventKind {
+    EventKind::PauseAsked {
+        reason: reason.to_owned(),
+        by: "ada@box".to_owned(),
+    }
+}
+
+fn raised(key: &AlertKey) -> EventKind {
+    EventKind::AlertRaised {
+        key: key.clone(),
+        severity: Severity::Critical,
+        what: "the disk is full".to_owned(),
+    }
+}
+
+fn quarantined(issue: u64) -> EventKind {
+    let fingerprint = Fingerprint {
+        text: "0".repeat(64),
+        base: commit(0),
+        model: "local/small-coder".to_owned(),
+        prompt: "0".repeat(64),
+    };
+    EventKind::IssueQuarantined {
+        repo: repo(),
+        issue,
+        attempts: 3,
+        fingerprint,
+    }
+}
+
+fn held(scope: &str) -> EventKind {
+    let what = "the server does not answer";
+    EventKind::DispatchPaused {
+        scope: scope.to_owned(),
+        problem: Problem::new(Code::new(602), ExitStatus::Unavailable, what),
+    }
+}
+
+fn told(report: &Report) -> Vec<&str> {
+    let needs = report.needs_a_person.iter();
+    needs.map(|need| need.what.as_str()).collect()
+}
+
+#[tokio::test]
+async fn what_was_said_just_before_the_window_lasts_into_it() {
+    let key = |subject: &str| AlertKey {
+        code: Code::new(1003),
+        subject: subject.to_owned(),
+    };
+    let mut night = Night::new();
+    night.at(0, None, raised(&key("disk of one")));
+    night.at(
+        55,
+        None,
+        EventKind::AlertCleared {
+            key: key("disk of one"),
+        },
+    );
+    night.at(56, None, quarantined(7));
+    night.at(57, None, raised(&key("disk of two")));
+    night.at(59, None, asked("the house is moving"));
+    night.at(60, None, started());
+    let report = since(night, 60).await;
+    let expected = [
+        "the fleet is PAUSED by ada@box: the house is moving",
+        "TIMMY-1003 the disk is full",
+        "quarantined after 3 attempts from the same beginnings",
+    ];
+    assert_eq!(expected.as_slice(), told(&report));
+    assert_eq!("disk of two", report.needs_a_person[1].about);
+    let pauses: Vec<_> = report
+        .hours
+        .pauses
+        .iter()
+        .map(|pause| pause.since)
+        .collect();
+    assert_eq!(vec![minute(59)], pauses);
+}
+
+#[tokio::test]
+async fn what_was_over_just_before_the_window_is_no_part_of_it() {
+    let mut night = Night::new();
+    night.at(0, None, asked("a fuse"));
+    night.at(57, None, EventKind::ResumeAsked);
+    night.at(58, None, held("models"));
+    night.at(
+        59,
+        None,
+        EventKind::DispatchResumed {
+            scope: "models".to_owned(),
+        },
+    );
+    night.at(60, None, started());
+    let report = since(night, 60).await;
+    assert_eq!(
+        (0, 0),
+        (report.needs_a_person.len(), report.hours.pauses.len())
+    );
+}
+
+#[tokio::test]
+async fn many_events_of_one_type_do_not_hide_another_one() {
+    let mut night = Night::new();
+    night.at(0, None, asked(""));
+    for issue in 1..=1_000 {
+        night.at(1, None, quarantined(issue));
+    }
+    let report = since(night, 500).await;
+    assert_eq!("the fleet is PAUSED by ada@box", told(&report)[0]);
+    assert_eq!(1_001, report.needs_a_person.len());
+}
