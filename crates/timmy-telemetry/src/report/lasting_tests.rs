@@ -9,12 +9,14 @@ use timmy_core::ExitStatus;
 use timmy_core::Problem;
 use timmy_core::event::AlertKey;
 use timmy_core::event::Fingerprint;
+use timmy_core::event::Outcome;
 use timmy_core::event::Severity;
 use timmy_testkit::ManualClock;
 
 use super::sample::Night;
 use super::sample::commit;
 use super::sample::repo;
+use super::tests::ended;
 use super::*;
 
 /// A minute of a night.
@@ -147,4 +149,37 @@ async fn many_events_of_one_type_do_not_hide_another_one() {
     let report = since(night, 500).await;
     assert_eq!("the fleet is PAUSED by ada@box", told(&report)[0]);
     assert_eq!(1_001, report.needs_a_person.len());
+}
+
+#[tokio::test]
+async fn an_issue_whose_quarantine_a_run_lifted_is_told_by_its_newest_run() {
+    let lifted = |issue: u64| EventKind::QuarantineLifted {
+        repo: repo(),
+        issue,
+        changed: vec!["text".to_owned()],
+    };
+    let mut night = Night::new();
+    for issue in [7, 8, 9] {
+        night.at(0, None, quarantined(issue));
+    }
+    // One was lifted just before the window, one in it, and one is in quarantine again.
+    night.at(59, Some(3), lifted(9));
+    for (run, issue) in [(1, 7), (2, 8)] {
+        night.attempt(&ended(run, issue, 60, Outcome::NoChange));
+        night.at(60, Some(run), lifted(issue));
+    }
+    night.at(66, None, quarantined(8));
+    let report = since(night, 60).await;
+    let needs = report.needs_a_person.iter();
+    let needs: Vec<_> = needs
+        .map(|need| (need.about.as_str(), need.what.as_str()))
+        .collect();
+    let expected = [
+        (
+            "ada/tally#8",
+            "quarantined after 3 attempts from the same beginnings",
+        ),
+        ("ada/tally#7", "the agent changed nothing"),
+    ];
+    assert_eq!(expected.as_slice(), needs);
 }

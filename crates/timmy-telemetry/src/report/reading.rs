@@ -252,6 +252,11 @@ impl Folding {
             }
             None => {}
         }
+        // The run that takes an issue out of its quarantine says so.
+        let lifted = matches!(event.kind, EventKind::QuarantineLifted { .. });
+        if event.run.is_some() && lifted && event.at < self.window.end() {
+            gathered.take_of_issue_or_alert(event);
+        }
         // What the loop found out about an own pull request may be told with the run that opened it.
         if event.run.is_some() && self.window.holds(event.at) {
             gathered.take_of_pull(event);

@@ -67,7 +67,7 @@ async fn the_same_log_and_forge_give_the_same_bytes() {
 }
 
 /// A run on an issue, begun in some minute, that ended like this.
-fn ended(run: u64, issue: u64, begin: u64, outcome: Outcome) -> Attempt {
+pub(super) fn ended(run: u64, issue: u64, begin: u64, outcome: Outcome) -> Attempt {
     let number = match &outcome {
         Outcome::PullRequest { number } => Some((*number, false)),
         _ => None,
