@@ -183,3 +183,92 @@ async fn an_issue_whose_quarantine_a_run_lifted_is_told_by_its_newest_run() {
     ];
     assert_eq!(expected.as_slice(), needs);
 }
+
+fn loop_ended() -> EventKind {
+    EventKind::LoopEnded {
+        reason: "nothing is left".to_owned(),
+    }
+}
+
+/// When something was held back: what, from which minute, and until which.
+fn stretches(report: &Report) -> Vec<(&str, Timestamp, Option<Timestamp>)> {
+    let pauses = report.hours.pauses.iter();
+    pauses
+        .map(|pause| (pause.scope.as_str(), pause.since, pause.until))
+        .collect()
+}
+
+/// The longest idle time: since when, and until when.
+fn idle(report: &Report) -> Option<(Timestamp, Timestamp)> {
+    let idle = report.hours.longest_idle.as_ref()?;
+    Some((idle.since, idle.until))
+}
+
+#[tokio::test]
+async fn the_pauses_of_a_loop_last_while_another_one_comes_and_goes() {
+    let mut night = Night::new();
+    night.at(0, None, started());
+    night.at(10, None, held("models"));
+    night.at(20, None, started());
+    night.at(30, None, held("forge"));
+    night.at(40, None, loop_ended());
+    night.at(90, None, loop_ended());
+    let written = night.write().await;
+    let open = Window::between(None, Some(Moment::At(minute(60))), None).unwrap();
+    let report = written.report_of(open, &ForgeView::default()).await;
+    let expected = [("models", minute(10), None), ("forge", minute(30), None)];
+    assert_eq!(expected.as_slice(), stretches(&report));
+    let report = written.report(&ForgeView::default()).await;
+    let expected = [
+        ("models", minute(10), Some(minute(90))),
+        ("forge", minute(30), Some(minute(90))),
+    ];
+    assert_eq!(expected.as_slice(), stretches(&report));
+    assert_eq!(Some((minute(0), minute(90))), idle(&report));
+}
+
+#[tokio::test]
+async fn a_loop_that_began_before_the_window_is_idle_in_it() {
+    let mut night = Night::new();
+    night.at(0, None, started());
+    night.at(5, None, held("models"));
+    night.attempt(&ended(1, 7, 200, Outcome::NoChange));
+    night.at(300, None, loop_ended());
+    let report = since(night, 100).await;
+    assert_eq!(Some((minute(100), minute(200))), idle(&report));
+}
+
+#[tokio::test]
+async fn the_time_before_the_first_run_may_be_the_longest_idle_one() {
+    let mut night = Night::new();
+    night.at(0, None, started());
+    night.at(5, None, held("models"));
+    let scope = "models".to_owned();
+    night.at(60, None, EventKind::DispatchResumed { scope });
+    night.attempt(&ended(1, 7, 60, Outcome::NoChange));
+    night.attempt(&ended(2, 7, 80, Outcome::NoChange));
+    night.at(90, None, loop_ended());
+    let report = since(night, 0).await;
+    assert_eq!(Some((minute(0), minute(60))), idle(&report));
+}
+
+#[tokio::test]
+async fn the_end_of_each_of_two_loops_is_told() {
+    let mut night = Night::new();
+    for minute in [0, 1] {
+        night.at(minute, None, started());
+    }
+    night.attempt(&ended(1, 7, 2, Outcome::NoChange));
+    night.at(10, None, loop_ended());
+    night.at(20, None, loop_ended());
+    // After both ended nobody worked, whatever was held back.
+    night.at(30, None, held("models"));
+    night.attempt(&ended(2, 7, 100, Outcome::NoChange));
+    let written = night.write().await;
+    let everything = Window::between(None, None, None).unwrap();
+    let gathered = Gathered::read(&written.log, &everything).await.unwrap();
+    let expected = vec![(minute(0), Some(minute(20))), (minute(1), Some(minute(10)))];
+    assert_eq!(expected, gathered.loops);
+    let report = written.report(&ForgeView::default()).await;
+    assert_eq!(None, idle(&report));
+}

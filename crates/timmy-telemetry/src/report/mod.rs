@@ -31,6 +31,7 @@ pub mod file;
 mod forge_view;
 mod hours;
 pub mod html;
+mod loops;
 pub mod mail;
 pub mod markdown;
 mod models;
