@@ -28,7 +28,7 @@ impl EventLog {
     /// # Errors
     /// As [`Self::events`].
     pub async fn standing_pause(&self) -> Result<Option<StandingPause>, StoreError> {
-        let asked = self.newest_of_types(&["pause_asked", "resume_asked"], 1);
+        let asked = self.newest_up_to(&["pause_asked", "resume_asked"], Self::END, 1);
         let newest = asked.await?.pop();
         Ok(newest.and_then(|event| match event.kind {
             EventKind::PauseAsked { reason, by } => Some(StandingPause {
@@ -53,14 +53,14 @@ impl EventLog {
     /// # Errors
     /// As [`Self::events`].
     pub async fn standing_stops(&self) -> Result<Vec<RunId>, StoreError> {
-        let resumed = self.newest_of_types(&["resume_asked"], 1).await?;
+        let resumed = self.newest_up_to(&["resume_asked"], Self::END, 1).await?;
         let after = resumed.last().map_or(0, |event| event.seq);
         self.stops_since(after).await
     }
 
     async fn stops_since(&self, after: i64) -> Result<Vec<RunId>, StoreError> {
         let stops = self
-            .newest_of_types(&["stop_asked"], STOPS_LOOKED_AT)
+            .newest_up_to(&["stop_asked"], Self::END, STOPS_LOOKED_AT)
             .await?;
         let stops = stops.into_iter().filter(|event| event.seq > after);
         let target = |kind| match kind {

@@ -73,6 +73,9 @@ impl Started {
 }
 
 impl EventLog {
+    /// A place after every event.
+    pub const END: i64 = i64::MAX;
+
     /// Events in the order they were appended.
     ///
     /// # Errors
@@ -177,13 +180,15 @@ impl EventLog {
         Ok(events.into_iter().filter_map(Started::of).collect())
     }
 
-    /// The newest events of some types, at most `limit` of each, in the order they were appended.
+    /// The newest events of some types up to a place in the log, at most `limit` of each type, in the
+    /// order they were appended. The place is [`Self::END`] for all of the log.
     ///
     /// # Errors
     /// As [`Self::events`].
-    pub async fn newest_of_types(
+    pub async fn newest_up_to(
         &self,
         types: &[&str],
+        to: i64,
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
         if types.is_empty() {
@@ -192,13 +197,15 @@ impl EventLog {
         let one = |place: usize| {
             format!(
                 "SELECT * FROM (SELECT seq, schema, at_us, run, body FROM events \
-                 WHERE type = ${} ORDER BY seq DESC LIMIT $1) AS of_type_{place}",
-                place + 2
+                 WHERE type = ${} AND seq <= $1 ORDER BY seq DESC LIMIT $2) AS of_type_{place}",
+                place + 3
             )
         };
         let parts: Vec<String> = (0..types.len()).map(one).collect();
         let statement = format!("{} ORDER BY seq", parts.join(" UNION ALL "));
-        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(limit));
+        let mut query = sqlx::query(AssertSqlSafe(statement))
+            .bind(to)
+            .bind(i64::from(limit));
         for kind in types {
             query = query.bind((*kind).to_owned());
         }

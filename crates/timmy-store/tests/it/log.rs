@@ -11,6 +11,7 @@ use timmy_core::event::Outcome;
 use timmy_core::event::SCHEMA_VERSION;
 use timmy_core::receipt::Provenance;
 use timmy_core::receipt::SandboxLevel;
+use timmy_store::EventLog;
 use timmy_store::Query;
 use timmy_store::runs::RunSummary;
 use timmy_testkit::ManualClock;
@@ -160,7 +161,7 @@ async fn how_things_stand_is_read_from_the_end(database: Database) {
     assert_eq!(vec![commented(1), commented(3)], told);
     let types = ["issue_commented", "resume_asked"];
     let newest: Vec<i64> = log
-        .newest_of_types(&types, 2)
+        .newest_up_to(&types, EventLog::END, 2)
         .await
         .unwrap()
         .iter()

@@ -10,6 +10,7 @@ use timmy_core::EventKind;
 use timmy_core::IssueName;
 use timmy_store::runs::RunSummary;
 
+use super::loops;
 use super::reading::Gathered;
 use super::words::short;
 
@@ -50,8 +51,8 @@ impl Pause {
 
 /// What is held back while the log is read.
 ///
-/// A pause is a thing of the loop: it is over when the loop ends or another one begins. One that a
-/// person asked for is over when a person says so.
+/// A pause is a thing of the loop: it is over when the loop ends or another one begins, unless others
+/// are at work, of which it may be. One that a person asked for is over when a person says so.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pauses {
     open: BTreeMap<String, Pause>,
@@ -59,7 +60,7 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    pub(super) fn apply(&mut self, event: &Event) {
+    pub(super) fn apply(&mut self, event: &Event, others_work: bool) {
         let at = event.at;
         match &event.kind {
             // A loop noticed what the person asked for.
@@ -97,22 +98,18 @@ impl Pauses {
                 self.close(at, |pause| pause.scope == scope);
             }
             EventKind::ResumeAsked => self.close(at, |pause| pause.asked),
-            EventKind::LoopStarted { .. } | EventKind::LoopEnded { .. } => {
+            EventKind::LoopStarted { .. } | EventKind::LoopEnded { .. } if !others_work => {
                 self.close(at, |pause| !pause.asked);
             }
             _ => {}
         }
     }
 
-    /// What was over before the window is not part of it.
-    pub(super) fn begin(&mut self, since: Timestamp) {
-        self.over
-            .retain(|pause| pause.until.is_some_and(|until| until > since));
-    }
-
-    /// All of them, in the order in which they began.
-    pub(super) fn ended(self) -> Vec<Pause> {
+    /// All of a window that began then, in the order in which they began: what was over before is not
+    /// part of it.
+    pub(super) fn ended(self, begin: Timestamp) -> Vec<Pause> {
         let mut all = self.over;
+        all.retain(|pause| pause.until.is_some_and(|until| until > begin));
         all.extend(self.open.into_values());
         all.sort_by(|one, other| (one.since, &one.scope).cmp(&(other.since, &other.scope)));
         all
@@ -149,7 +146,7 @@ pub struct Hours {
 /// A time without any attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Idle {
-    /// When the last attempt before it ended.
+    /// When the last attempt before it ended, or the loop began.
     pub since: Timestamp,
     /// When the next one began, or the loop ended.
     pub until: Timestamp,
@@ -231,23 +228,29 @@ fn most_at_once(runs: &[RunSummary]) -> usize {
 }
 
 fn longest_idle(gathered: &Gathered, busy: &[(Timestamp, Timestamp)]) -> Option<Idle> {
+    let begun = gathered.loops.iter().map(|(begin, _)| *begin);
+    let at_work = |at: Timestamp| {
+        busy.iter()
+            .any(|(since, until)| (*since..*until).contains(&at))
+    };
+    let begun = begun.filter(|at| !at_work(*at));
+    let mut free: Vec<Timestamp> = begun.chain(busy.iter().map(|(_, until)| *until)).collect();
+    free.sort_unstable();
     let mut longest: Option<Idle> = None;
-    for (place, (_, since)) in busy.iter().enumerate() {
-        let Some(end) = loop_at(gathered, *since) else {
+    for since in free {
+        let Some(end) = loops::end_from(&gathered.loops, since) else {
             continue;
         };
-        let next = busy.get(place + 1).map(|(begin, _)| *begin);
-        let until = match (next, end) {
-            (Some(next), Some(end)) => next.min(end),
-            (Some(next), None) => next,
-            (None, Some(end)) => end,
-            (None, None) => continue,
+        let mut begins = busy.iter().map(|(begin, _)| *begin);
+        let next = begins.find(|begin| *begin > since);
+        let Some(until) = next.into_iter().chain(end).min() else {
+            continue;
         };
-        let Some(waited) = waited(gathered, *since, until) else {
+        let Some(waited) = waited(gathered, since, until) else {
             continue;
         };
         let idle = Idle {
-            since: *since,
+            since,
             until,
             waited,
         };
@@ -259,13 +262,6 @@ fn longest_idle(gathered: &Gathered, busy: &[(Timestamp, Timestamp)]) -> Option<
         }
     }
     longest
-}
-
-/// The end of the loop that worked at a moment, if one did.
-fn loop_at(gathered: &Gathered, at: Timestamp) -> Option<Option<Timestamp>> {
-    let mut loops = gathered.loops.iter().rev();
-    let ran = loops.find(|(begin, end)| *begin <= at && end.is_none_or(|end| at < end));
-    ran.map(|(_, end)| *end)
 }
 
 /// What shows that there was work in a stretch without attempts; none when nothing does.

@@ -31,6 +31,7 @@ pub mod file;
 mod forge_view;
 mod hours;
 pub mod html;
+mod loops;
 pub mod mail;
 pub mod markdown;
 mod models;
@@ -213,6 +214,8 @@ fn lines(runs: Vec<RunSummary>, view: &ForgeView) -> Vec<Line> {
     runs.into_iter().map(line).collect()
 }
 
+#[cfg(test)]
+mod lasting_tests;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]

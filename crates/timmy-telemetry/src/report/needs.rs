@@ -12,6 +12,7 @@ use super::causes::Cause;
 use super::causes::Whose;
 use super::causes::check_failure;
 use super::forge_view::ForgeView;
+use super::hours::Pause;
 use super::reading::Gathered;
 use super::standing::Disagreement;
 use super::standing::Pull;
@@ -105,16 +106,10 @@ pub(super) fn needs(
 
 fn of_pauses(gathered: &Gathered) -> Vec<Need> {
     let lasting = gathered.pauses.iter().filter(|pause| pause.until.is_none());
-    let need = |pause: &super::hours::Pause| {
+    let need = |pause: &Pause| {
         if pause.asked {
-            let who = pause.by.as_deref().unwrap_or("a person");
-            let what = format!("{who} paused the fleet: {}", pause.why);
-            return Need::new(
-                Pressure::Standstill,
-                "fleet",
-                what,
-                "timmy resume".to_owned(),
-            );
+            let todo = "timmy resume".to_owned();
+            return Need::new(Pressure::Standstill, "fleet", asked(pause), todo);
         }
         let code = pause
             .code
@@ -126,6 +121,20 @@ fn of_pauses(gathered: &Gathered) -> Vec<Need> {
         Need::new(Pressure::Standstill, &pause.scope, what, todo)
     };
     lasting.map(need).collect()
+}
+
+/// Who paused the fleet and why, as far as that is known.
+fn asked(pause: &Pause) -> String {
+    let mut what = "the fleet is PAUSED".to_owned();
+    if let Some(by) = &pause.by {
+        what.push_str(" by ");
+        what.push_str(by);
+    }
+    if !pause.why.is_empty() {
+        what.push_str(": ");
+        what.push_str(&pause.why);
+    }
+    what
 }
 
 fn of_alerts(gathered: &Gathered) -> Vec<Need> {

@@ -21,6 +21,7 @@ use timmy_store::runs::RunSummary;
 
 use super::hours::Pause;
 use super::hours::Pauses;
+use super::loops::Loops;
 use super::window::Window;
 
 /// Runs of one report, at most: the newest ones.
@@ -121,7 +122,8 @@ pub struct Gathered {
     pub quarantined: BTreeMap<IssueName, u32>,
     /// Retries: the issue, and when it was due.
     pub retries: Vec<(IssueName, Timestamp)>,
-    /// When loops worked.
+    /// When loops worked in the window, in the order in which they began; those that were at work
+    /// before it began with it.
     pub loops: Vec<(Timestamp, Option<Timestamp>)>,
     /// What was held back.
     pub pauses: Vec<Pause>,
@@ -151,12 +153,11 @@ impl Gathered {
         let earlier = log.newest_up_to(&LASTING, after, EARLIER).await?;
         let mut folding = Folding::new(&gathered.runs, window);
         for event in &earlier {
-            folding.pauses.apply(event);
-            gathered.take_of_issue_or_alert(event);
+            folding.take_lasting(&mut gathered, event);
         }
-        folding.pauses.begin(window.begin());
         gathered.fold(log, (after, to), &mut folding).await?;
-        gathered.pauses = folding.pauses.ended();
+        gathered.loops = folding.loops.within(window.begin());
+        gathered.pauses = folding.pauses.ended(window.begin());
         gathered.read_files(log, to).await?;
         Ok(gathered)
     }
@@ -225,6 +226,7 @@ impl Gathered {
 struct Folding {
     runs: BTreeSet<RunId>,
     window: Window,
+    loops: Loops,
     pauses: Pauses,
 }
 
@@ -233,25 +235,33 @@ impl Folding {
         Self {
             runs: runs.iter().map(|run| run.run.clone()).collect(),
             window: window.clone(),
+            loops: Loops::default(),
             pauses: Pauses::default(),
         }
     }
 
-    /// An event of a run counts when the run began in the window, another one when it did itself.
+    /// An event of a run counts when the run began in the window, another one when it did itself. What
+    /// lasts counts from before the window as well: it is read from earlier than that.
     fn take(&mut self, gathered: &mut Gathered, event: &Event) {
-        match &event.run {
-            Some(run) if self.runs.contains(run) => gathered.take_of_run(run, event),
-            Some(_) => {}
-            None if self.window.holds(event.at) => {
-                self.pauses.apply(event);
-                gathered.take_of_fleet(event);
-            }
-            None => {}
+        let run = event.run.as_ref().filter(|run| self.runs.contains(*run));
+        if let Some(run) = run {
+            gathered.take_of_run(run, event);
+        }
+        // A run may say so as well: it takes its issue out of quarantine.
+        if event.at < self.window.end() {
+            self.take_lasting(gathered, event);
         }
         // What the loop found out about an own pull request may be told with the run that opened it.
-        if event.run.is_some() && self.window.holds(event.at) {
-            gathered.take_of_pull(event);
+        if self.window.holds(event.at) {
+            gathered.take_of_fleet(event);
         }
+    }
+
+    fn take_lasting(&mut self, gathered: &mut Gathered, event: &Event) {
+        let others_work = self.loops.others_work(event);
+        self.pauses.apply(event, others_work);
+        self.loops.apply(event);
+        gathered.take_of_issue_or_alert(event);
     }
 }
 
@@ -330,29 +340,19 @@ impl Gathered {
     }
 
     fn take_of_fleet(&mut self, event: &Event) {
-        match &event.kind {
-            EventKind::RetryScheduled {
-                repo,
-                issue,
-                delay_ms,
-                ..
-            } => {
-                let delay = i64::try_from(*delay_ms).unwrap_or(i64::MAX);
-                let due = event.at.checked_add(SignedDuration::from_millis(delay));
-                let due = due.unwrap_or(Timestamp::MAX);
-                self.retries.push((named(repo, *issue), due));
-            }
-            EventKind::LoopStarted { .. } => self.loops.push((event.at, None)),
-            EventKind::LoopEnded { .. } => {
-                if let Some((_, end @ None)) = self.loops.last_mut() {
-                    *end = Some(event.at);
-                }
-            }
-            _ => {
-                self.take_of_pull(event);
-                self.take_of_issue_or_alert(event);
-            }
-        }
+        let EventKind::RetryScheduled {
+            repo,
+            issue,
+            delay_ms,
+            ..
+        } = &event.kind
+        else {
+            return self.take_of_pull(event);
+        };
+        let delay = i64::try_from(*delay_ms).unwrap_or(i64::MAX);
+        let due = event.at.checked_add(SignedDuration::from_millis(delay));
+        let due = due.unwrap_or(Timestamp::MAX);
+        self.retries.push((named(repo, *issue), due));
     }
 
     /// What lasts until something else is said.

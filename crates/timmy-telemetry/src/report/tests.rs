@@ -67,7 +67,7 @@ async fn the_same_log_and_forge_give_the_same_bytes() {
 }
 
 /// A run on an issue, begun in some minute, that ended like this.
-fn ended(run: u64, issue: u64, begin: u64, outcome: Outcome) -> Attempt {
+pub(super) fn ended(run: u64, issue: u64, begin: u64, outcome: Outcome) -> Attempt {
     let number = match &outcome {
         Outcome::PullRequest { number } => Some((*number, false)),
         _ => None,
@@ -192,7 +192,7 @@ async fn what_lasts_from_before_the_window_is_part_of_it() {
     let written = night.write().await;
     let last = written
         .log
-        .newest_of_types(&["run_started"], 1)
+        .newest_up_to(&["run_started"], timmy_store::EventLog::END, 1)
         .await
         .unwrap()[0]
         .at;
@@ -200,7 +200,7 @@ async fn what_lasts_from_before_the_window_is_part_of_it() {
     let report = written.report_of(window, &ForgeView::default()).await;
     assert_eq!(Pressure::Standstill, report.needs_a_person[0].pressure);
     assert_eq!("timmy resume", report.needs_a_person[0].todo);
-    let what = "ada@box paused the fleet: the house is moving";
+    let what = "the fleet is PAUSED by ada@box: the house is moving";
     assert_eq!(what, report.needs_a_person[0].what);
 }
 

@@ -144,7 +144,7 @@ impl<'a> Restorer<'a> {
     async fn restored(&self) -> Result<BTreeMap<String, Timestamp>, WatchdogError> {
         let events = self
             .log
-            .newest_of_types(&["model_restored"], LOOKED_AT)
+            .newest_up_to(&["model_restored"], EventLog::END, LOOKED_AT)
             .await?;
         let mut restored = BTreeMap::new();
         for event in events {

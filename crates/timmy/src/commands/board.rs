@@ -165,7 +165,7 @@ impl Board {
             let live = Live::fold(&events);
             board.live.extend(live.map(|live| (run.clone(), live)));
         }
-        let stops = log.newest_of_types(&["stop_asked"], PAGE);
+        let stops = log.newest_up_to(&["stop_asked"], EventLog::END, PAGE);
         for event in stops.await.map_err(told)? {
             board.hear(&event);
         }

@@ -8,6 +8,7 @@ use timmy_core::ExitStatus;
 use timmy_core::Problem;
 use timmy_core::RepoName;
 use timmy_forge::ForgeKind;
+use timmy_store::EventLog;
 use timmy_store::Store;
 use timmy_telemetry::report::ForgeView;
 use timmy_telemetry::report::Gathered;
@@ -34,7 +35,6 @@ use timmy_telemetry::report::text;
 use timmy_telemetry::report::wanted;
 
 use super::Ended;
-use super::control;
 use super::told;
 use crate::cli::ReportArguments;
 use crate::cli::ReportFormat;
@@ -61,10 +61,6 @@ pub(super) async fn run(host: &Host, arguments: &ReportArguments) -> Ended {
         output::talk(&format!("wrote {}", path.display()));
     } else if arguments.post.is_none() && !arguments.mail {
         output::line(made.written(format)?.trim_end())?;
-    }
-    let log = store.log(std::sync::Arc::clone(&host.clock));
-    if let Some(pause) = log.standing_pause().await.map_err(told)? {
-        output::talk(&format!("The fleet is {}", control::sentence(&pause)));
     }
     if let Some(named) = &arguments.post {
         made.post(host, &store, named.as_ref()).await?;
@@ -125,7 +121,7 @@ impl Made {
         };
         let (since, until) = (moment(&arguments.since)?, moment(&arguments.until)?);
         let night = log
-            .newest_of_types(&["loop_started"], 1)
+            .newest_up_to(&["loop_started"], EventLog::END, 1)
             .await
             .map_err(told)?;
         let night = night.first().map(|event| event.at);

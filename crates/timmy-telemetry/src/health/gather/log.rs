@@ -168,7 +168,7 @@ impl FromLog<'_> {
 
     async fn night(&self) -> Result<NightSeen, StoreError> {
         let loops = ["loop_started", "loop_ended"];
-        let newest = self.log.newest_of_types(&loops, 1).await?.pop();
+        let newest = self.log.newest_up_to(&loops, EventLog::END, 1).await?.pop();
         let on = newest.and_then(|event| match event.kind {
             EventKind::LoopStarted { repositories, .. } => {
                 Some((event.seq, event.at, repositories))
@@ -176,7 +176,7 @@ impl FromLog<'_> {
             _ => None,
         });
         let asked = ["pause_asked", "resume_asked"];
-        let asked = self.log.newest_of_types(&asked, 1).await?.pop();
+        let asked = self.log.newest_up_to(&asked, EventLog::END, 1).await?.pop();
         let mut night = NightSeen {
             on_since: on.as_ref().map(|(_, at, _)| *at),
             asked: asked.and_then(|event| match event.kind {
@@ -188,7 +188,10 @@ impl FromLog<'_> {
         if let Some((seq, _, repositories)) = on {
             night.repositories = repositories;
             let pauses = ["dispatch_paused", "dispatch_resumed"];
-            let events = self.log.newest_of_types(&pauses, NEWEST).await?;
+            let events = self
+                .log
+                .newest_up_to(&pauses, EventLog::END, NEWEST)
+                .await?;
             night.pauses = pauses_of(events.into_iter().filter(|event| event.seq > seq));
         }
         Ok(night)
@@ -198,7 +201,7 @@ impl FromLog<'_> {
     async fn providers(&self) -> Result<Vec<ProviderSeen>, StoreError> {
         let failed = self
             .log
-            .newest_of_types(&["model_call_failed"], NEWEST)
+            .newest_up_to(&["model_call_failed"], EventLog::END, NEWEST)
             .await?;
         let told_for = Duration::from_secs(self.settings.provider_s);
         let since = self.now.checked_sub(told_for).unwrap_or(Timestamp::MIN);
@@ -208,7 +211,7 @@ impl FromLog<'_> {
         let mut answered = BTreeMap::new();
         for event in self
             .log
-            .newest_of_types(&["model_call_settled"], NEWEST)
+            .newest_up_to(&["model_call_settled"], EventLog::END, NEWEST)
             .await?
         {
             if let EventKind::ModelCallSettled { provider, .. } = event.kind {

@@ -161,7 +161,10 @@ impl Fleet {
     /// How things stand now.
     pub(super) async fn open(log: &EventLog) -> Result<Self, Problem> {
         let board = Board::open(log).await?;
-        let newest = log.newest_of_types(&TYPES, NEWEST).await.map_err(told)?;
+        let newest = log
+            .newest_up_to(&TYPES, EventLog::END, NEWEST)
+            .await
+            .map_err(told)?;
         let mut fleet = Self::default();
         // What came after is read again by who follows.
         for event in newest.iter().filter(|event| event.seq <= board.after) {
