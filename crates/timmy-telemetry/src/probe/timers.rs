@@ -114,7 +114,7 @@ pub async fn read(
 
 /// The same, with what could not be looked at.
 pub async fn look(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor) -> Seen {
-    let (cron, systemd) = tokio::join!(
+    let ((cron, fired), systemd) = tokio::join!(
         cron(settings, moment, redactor),
         systemd::read(moment.now, redactor),
     );
@@ -131,6 +131,13 @@ pub async fn look(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Reda
     for timer in &mut seen.timers {
         let known = moment.known.get(&key(timer)).copied();
         timer.last = timer.last.max(known);
+        let told = |last: &Timestamp| moment.started.values().any(|started| started == last);
+        // A log that begins later does not tell that it did not fire.
+        let unknown =
+            |due| timer.last.is_none_or(|last| last < due && !told(&last)) && !fired.covers(due);
+        if timer.source == TimerSource::Cron && timer.due.is_some_and(unknown) {
+            timer.last = None;
+        }
     }
     seen
 }
@@ -148,14 +155,16 @@ fn tell_apart(timers: &mut [Timer]) {
     }
 }
 
-async fn cron(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor) -> Seen {
+async fn cron(
+    settings: &TimerSettings,
+    moment: &Moment<'_>,
+    redactor: &Redactor,
+) -> (Seen, cron_log::Fired) {
     let (mut entries, unseen) = crontabs(settings).await;
     entries.truncate(MOST_TIMERS);
     if entries.is_empty() {
-        return Seen {
-            timers: Vec::new(),
-            unseen,
-        };
+        let timers = Vec::new();
+        return (Seen { timers, unseen }, cron_log::Fired::default());
     }
     let fired = cron_log::read(&settings.cron_logs, moment).await;
     let timers = entries.iter().map(|entry| {
@@ -175,10 +184,8 @@ async fn cron(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor
             next,
         }
     });
-    Seen {
-        timers: timers.collect(),
-        unseen,
-    }
+    let timers = timers.collect();
+    (Seen { timers, unseen }, fired)
 }
 
 async fn crontabs(settings: &TimerSettings) -> (Vec<Entry>, Vec<Unseen>) {

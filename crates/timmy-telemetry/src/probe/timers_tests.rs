@@ -80,4 +80,21 @@ async fn a_planted_crontab_is_late_until_the_log_says_that_it_ran() {
     )
     .unwrap();
     assert_eq!(vec!["on_time", "on_time"], states().await);
+    // It was rotated since, and the last firing is known from an earlier look: it may have fired.
+    let line = "2026-11-20T13:30:01+00:00 n CRON[1]: (ada) CMD (other)\n";
+    std::fs::write(&log, line).unwrap();
+    let known = BTreeMap::from([(
+        "cron:backup".to_owned(),
+        "2026-11-19T12:00:01Z".parse().unwrap(),
+    )]);
+    let moment = Moment {
+        now,
+        zone: TimeZone::UTC,
+        known: &known,
+        started: &started,
+        looked: None,
+    };
+    let timers = read(&settings, &moment, &Redactor::default()).await;
+    let backup = timers.iter().find(|timer| key(timer) == "cron:backup");
+    assert_eq!("unknown", state(backup.unwrap(), now, 300));
 }
