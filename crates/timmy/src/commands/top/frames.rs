@@ -433,9 +433,9 @@ fn what_was_stopped_waits_until_the_fleet_goes_on() {
         repositories: vec![repo()],
         slots: 2,
     };
-    let mut next = log.clone();
-    next.at(124, None, again);
-    next.0.iter().for_each(|event| killed.take(event));
+    let mut next = log.0.last().unwrap().clone();
+    (next.seq, next.kind) = (next.seq + 1, again);
+    killed.take(&next);
     assert!(killed.held.is_empty());
     log.at(124, None, EventKind::LoopEnded { reason });
     log.0.iter().for_each(|event| fleet.take(event));
