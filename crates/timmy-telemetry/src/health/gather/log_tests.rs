@@ -105,12 +105,11 @@ async fn a_run_that_is_taken_up_again_is_heard_of_and_at_its_check() {
     let started = json!({"type": "run_started", "repo": "me/project", "issue": 1, "title": "t",
         "provider": "p", "provenance": "live", "sandbox": "L3"});
     logged.append(Some(&run), started).await;
-    let claimed = json!({"type": "claim_acquired", "ref": "refs/timmy/claims/1", "epoch": 1,
+    let claimed = json!({"type": "claim_acquired", "reference": "refs/timmy/claims/1", "epoch": 1,
         "ttl_s": 600});
     logged.append(Some(&run), claimed.clone()).await;
     assert_eq!(Doing::Other, logged.evidence(false).await.runs[0].doing);
-    let collected = json!({"type": "work_collected", "commit": "a".repeat(40), "files": 1,
-        "refused": []});
+    let collected = json!({"type": "work_collected", "commit": "a".repeat(40)});
     logged.append(Some(&run), collected).await;
     logged.clock.advance(Duration::from_secs(9_000));
     logged.append(Some(&run), claimed).await;
