@@ -85,7 +85,8 @@ pub struct Timer {
     pub name: String,
     /// When it is due, as its source writes it: a cron expression, or nothing where only times are known.
     pub schedule: Option<String>,
-    /// The newest time it should have fired.
+    /// When it should have fired: the first time it did not, where its last firing is known, else the
+    /// newest one.
     pub due: Option<Timestamp>,
     /// The newest time it did fire. None when that cannot be known, which is not the same as never.
     pub last: Option<Timestamp>,

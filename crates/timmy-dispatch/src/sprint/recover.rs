@@ -114,9 +114,12 @@ impl Sprint {
             // Somebody else works on the issue. Only a comment needs no claim.
             Taken::Held(_) => return self.without_claim(diary, &matter).await,
         };
-        let ended = hold
-            .while_held(self.rest(diary, &matter, &hold, place))
-            .await;
+        let carry_on = async {
+            // The dead process may have been silent for hours; from here on somebody works on it.
+            diary.record(hold.acquired_event()).await?;
+            self.rest(diary, &matter, &hold, place).await
+        };
+        let ended = hold.while_held(carry_on).await;
         let released = hold.release(&self.desk.events(), diary.run).await;
         let outcome = ended?;
         released?;

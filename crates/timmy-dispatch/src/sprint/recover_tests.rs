@@ -305,6 +305,10 @@ async fn a_push_that_the_log_never_heard_of_becomes_one_pull_request() {
     assert!(stage.is_cleared());
     stage.sprint.recover().await.unwrap();
     assert_eq!((pulls, 1), (stage.pulls().await, stage.comments().await));
+    let events = stage.sprint.desk.events();
+    let acquired = events.of_runs(std::slice::from_ref(&stage.run), &["claim_acquired"]);
+    let acquired = acquired.await.unwrap();
+    assert_eq!(1, acquired.len(), "nobody said that the run was taken up");
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ pub async fn read(
 
 /// The same, with what could not be looked at.
 pub async fn look(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor) -> Seen {
-    let (cron, systemd, hermes) = tokio::join!(
+    let ((cron, fired), systemd, hermes) = tokio::join!(
         cron(settings, moment, redactor),
         systemd::read(moment.now, redactor),
         hermes(settings, moment, redactor),
@@ -133,6 +133,13 @@ pub async fn look(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Reda
     for timer in &mut seen.timers {
         let known = moment.known.get(&key(timer)).copied();
         timer.last = timer.last.max(known);
+        let told = |last: &Timestamp| moment.started.values().any(|started| started == last);
+        // A log that begins later does not tell that it did not fire.
+        let unknown =
+            |due| timer.last.is_none_or(|last| last < due && !told(&last)) && !fired.covers(due);
+        if timer.source == TimerSource::Cron && timer.due.is_some_and(unknown) {
+            timer.last = None;
+        }
     }
     seen
 }
@@ -150,14 +157,16 @@ fn tell_apart(timers: &mut [Timer]) {
     }
 }
 
-async fn cron(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor) -> Seen {
+async fn cron(
+    settings: &TimerSettings,
+    moment: &Moment<'_>,
+    redactor: &Redactor,
+) -> (Seen, cron_log::Fired) {
     let (mut entries, mut unseen) = crontabs(settings).await;
     entries.truncate(MOST_TIMERS);
     if entries.is_empty() {
-        return Seen {
-            timers: Vec::new(),
-            unseen,
-        };
+        let timers = Vec::new();
+        return (Seen { timers, unseen }, cron_log::Fired::default());
     }
     let fired = cron_log::read(&settings.cron_logs, moment).await;
     let mut timers: Vec<Timer> = entries
@@ -166,7 +175,7 @@ async fn cron(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor
             let own = entry.subcommand().and_then(|sub| moment.started.get(sub));
             Timer {
                 source: TimerSource::Cron,
-                name: name(&entry.command, redactor),
+                name: name(&entry.name(), redactor),
                 schedule: Some(name(&entry.schedule, redactor)),
                 due: None,
                 last: fired.of(entry).max(own.copied()),
@@ -174,7 +183,8 @@ async fn cron(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor
             }
         })
         .collect();
-    match times(entries, moment).await {
+    let lasts = timers.iter().map(|timer| timer.last).collect();
+    match times(entries, lasts, moment).await {
         Ok(times) => {
             for (timer, (due, next)) in timers.iter_mut().zip(times) {
                 (timer.due, timer.next) = (due, next);
@@ -182,17 +192,27 @@ async fn cron(settings: &TimerSettings, moment: &Moment<'_>, redactor: &Redactor
         }
         Err(late) => unseen.push(late),
     }
-    Seen { timers, unseen }
+    (Seen { timers, unseen }, fired)
 }
 
 /// When entries fire.
-async fn times(entries: Vec<Entry>, moment: &Moment<'_>) -> Result<Vec<Times>, Unseen> {
+async fn times(
+    entries: Vec<Entry>,
+    lasts: Vec<Option<Timestamp>>,
+    moment: &Moment<'_>,
+) -> Result<Vec<Times>, Unseen> {
     let mut around = Around::new(moment.now, moment.zone.clone());
     let work_out = move || {
         let zone = around.zone.clone();
-        let times = entries.iter().map(|entry| {
+        let times = entries.iter().zip(lasts).map(|(entry, last)| {
             let zone = entry.zone.as_ref().unwrap_or(&zone);
-            around.times(&entry.schedule, zone)
+            let (due, next) = around.times(&entry.schedule, zone);
+            // One that has not fired since is late since the first time it did not.
+            let missed = last.and_then(|last| schedule::after(&entry.schedule, last, zone));
+            (
+                due.map(|due| missed.map_or(due, |missed| missed.min(due))),
+                next,
+            )
         });
         times.collect()
     };

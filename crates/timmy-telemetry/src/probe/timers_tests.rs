@@ -80,4 +80,60 @@ async fn a_planted_crontab_is_late_until_the_log_says_that_it_ran() {
     )
     .unwrap();
     assert_eq!(vec!["on_time", "on_time"], states().await);
+    // It was rotated since, and the last firing is known from an earlier look: it may have fired.
+    let line = "2026-11-20T13:30:01+00:00 n CRON[1]: (ada) CMD (other)\n";
+    std::fs::write(&log, line).unwrap();
+    let known = BTreeMap::from([(
+        "cron:backup".to_owned(),
+        "2026-11-19T12:00:01Z".parse().unwrap(),
+    )]);
+    let moment = Moment {
+        now,
+        zone: TimeZone::UTC,
+        known: &known,
+        started: &started,
+        looked: None,
+    };
+    let timers = read(&settings, &moment, &Redactor::default()).await;
+    let backup = timers.iter().find(|timer| key(timer) == "cron:backup");
+    assert_eq!("unknown", state(backup.unwrap(), now, 300));
+}
+
+#[test]
+fn a_crontab_line_is_called_by_its_program_and_keeps_its_passwords() {
+    let named = |command: &str| {
+        let entry = Entry {
+            schedule: "5 * * * *".to_owned(),
+            user: None,
+            command: command.to_owned(),
+            zone: None,
+        };
+        entry.name()
+    };
+    let names = [
+        "curl -s -u backup:Tr0ub4dor https://box/",
+        "PGPASSWORD=hunter2 MODE=x /usr/bin/pg_dump all",
+        "cd /srv/site && ./publish --key=abc",
+        "TIMMY_HOME=/srv/t /usr/bin/timmy --config a.toml sprint --issue 3",
+        "SECRET=only",
+        "",
+    ]
+    .map(named);
+    let expected = ["curl", "pg_dump", "publish", "timmy sprint", "", ""];
+    assert_eq!(expected.map(str::to_owned), names);
+}
+
+#[test]
+fn a_timer_that_died_is_late_since_the_first_time_it_did_not_fire() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let last = at("2026-01-01T18:00:01Z");
+    for (schedule, missed) in [
+        ("* * * * *", "2026-01-01T18:01:00Z"),
+        ("*/5 * * * *", "2026-01-01T18:05:00Z"),
+        ("0 9,10 * * *", "2026-01-02T09:00:00Z"),
+    ] {
+        let missed = at(missed);
+        let found = schedule::after(schedule, last, &TimeZone::UTC);
+        assert_eq!(Some(missed), found, "{schedule}");
+    }
 }

@@ -70,30 +70,29 @@ pub(super) async fn run(host: &Host, arguments: &HealthArguments) -> Ended {
 
 /// Looks and alerts of a loop, turn by turn.
 pub(super) struct Rounds<'a> {
-    host: &'a Host,
     store: &'a Store,
     looker: Looker<'a>,
     alerts: Option<Alerts>,
 }
 
 impl<'a> Rounds<'a> {
-    pub(super) fn new(host: &'a Host, store: &'a Store, connection: &'a Connection) -> Self {
+    pub(super) fn new(host: Arc<Host>, store: &'a Store, connection: &'a Connection) -> Self {
         Self {
-            host,
             store,
-            looker: Looker::new(Arc::new(host.clone()), store).through(connection),
+            looker: Looker::new(host, store).through(connection),
             alerts: None,
         }
     }
 
-    /// One look, and what follows from it.
-    pub(super) async fn turn(&mut self) -> Result<(), Problem> {
+    /// One look under a configuration, and what follows from it.
+    pub(super) async fn turn(&mut self, host: Arc<Host>) -> Result<(), Problem> {
+        self.looker.configure(Arc::clone(&host));
         let looked = self.looker.look().await?;
         let mut alerts = match self.alerts.take() {
             Some(alerts) => alerts,
-            None => alerts(self.host, self.store).await?,
+            None => alerts(&host, self.store).await?,
         };
-        let settings = &self.host.loaded.config.alerts;
+        let settings = &host.loaded.config.alerts;
         let ticked = alerts.tick(&looked.verdict, settings).await;
         self.alerts = Some(alerts);
         ticked.map(drop)

@@ -1,6 +1,5 @@
 //! `timmy loop`: the night.
 
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use timmy_store::EventLog;
 use timmy_store::Store;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::sync::watch;
 
 use super::Ended;
 use super::export::Exports;
@@ -80,12 +80,14 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
         "working on {count}, {slots} at once; `timmy events --follow` shows every step\n\
          interrupt once to finish what runs, twice to stop it"
     ));
+    let (hosts, of_ticker) = watch::channel(Arc::new(host.clone()));
     let watch = Watch {
         host,
         arguments,
         store: &store,
         connection: &connection,
         log: &log,
+        hosts,
     };
     let handle = shell.handle();
     let wakes = wakes(host).await?;
@@ -93,7 +95,7 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
         None => None,
         Some((tmux, number)) => Some(panes_of(host, arguments, &tmux, number).await?),
     };
-    let ticker = Ticker::of(host, &store, &connection);
+    let ticker = Ticker::of(of_ticker, &store, &connection);
     let exports = Exports::begin(host, &store).await?;
     let ended = tokio::select! {
         reason = shell.run() => reason,
@@ -104,7 +106,7 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
             Err(problem.fix("report this as a defect of timmy"))
         }
         problem = watch.settings(&handle) => Err(problem),
-        never = tick(ticker.as_ref()) => match never {},
+        never = ticker.run() => match never {},
         never = exports.run() => match never {},
     };
     exports.finish().await;
@@ -112,14 +114,6 @@ pub(super) async fn run(host: &Host, arguments: &LoopArguments) -> Ended {
         session.close().await;
     }
     tell_end(host, &ended?)
-}
-
-/// Looks at everything again and again, where that is wanted.
-async fn tick(ticker: Option<&Ticker<'_>>) -> Infallible {
-    match ticker {
-        Some(ticker) => ticker.run().await,
-        None => std::future::pending().await,
-    }
 }
 
 fn tell_end(host: &Host, reason: &str) -> Ended {
@@ -269,6 +263,8 @@ struct Watch<'a> {
     store: &'a Store,
     connection: &'a Connection,
     log: &'a EventLog,
+    /// Who looks at the fleet hears of every good edit here.
+    hosts: watch::Sender<Arc<Host>>,
 }
 
 impl Watch<'_> {
@@ -315,6 +311,7 @@ impl Watch<'_> {
             .sprints(&settings.repositories, model, self.store, self.connection)
             .await?;
         handle.configure(settings, sprints);
+        self.hosts.send_replace(Arc::new(host));
         Ok(())
     }
 }

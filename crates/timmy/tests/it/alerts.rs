@@ -181,3 +181,26 @@ async fn a_loop_looks_after_itself() {
         .collect();
     assert_eq!(1, own.len(), "{raised:?}");
 }
+
+#[tokio::test]
+async fn a_loop_that_collects_nothing_looks_under_the_newest_settings() {
+    let stage = Stage::new().await;
+    let nowhere = stage.home.beside("nowhere").display().to_string();
+    let configure = |keep_free_bytes: u64| {
+        stage.configure(&format!(
+            "{QUICK}[health]\nkeep_free_bytes = {keep_free_bytes}\n[hermes]\nhome = {nowhere:?}\n\
+             [telemetry]\nin_loop = false\nevery_s = 1\n\
+             [telemetry.timers]\ncrontabs = []\ncron_logs = []\nhermes_homes = [{nowhere:?}]\n"
+        ));
+    };
+    configure(0);
+    stage.worker.set_held(true);
+    let night = stage.start(&["--until-idle"]);
+    stage.worker.reached().await;
+    let mut log = Follower::start(&stage);
+    configure(FULL);
+    let disk = |event: &Value| event["code"] == json!("TIMMY-1008");
+    log.next_that("alert_raised", disk).await;
+    stage.worker.open(1);
+    night.ended().await.well();
+}

@@ -6,6 +6,8 @@ use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::Ordering;
 
 use tempfile::TempDir;
 use timmy_core::RunId;
@@ -95,6 +97,16 @@ pub(crate) struct Cluster {
     port: u16,
 }
 
+/// A free port that nobody is given who asks for any: a cluster that is stopped has to get it again.
+fn port_of_its_own() -> std::net::TcpListener {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 10;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports
+        .find_map(|port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .unwrap()
+}
+
 impl Cluster {
     /// Makes one and starts it.
     pub(crate) async fn start() -> Self {
@@ -102,7 +114,7 @@ impl Cluster {
         versions.sort();
         let newest = versions.pop().expect("PostgreSQL is not installed");
         let directory = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = port_of_its_own();
         let cluster = Self {
             binaries: newest.join("bin"),
             directory,

@@ -155,7 +155,7 @@ async fn a_look_sees_panes_forge_models_timers_and_what_changed() {
         ("tmux.sessions", "", json!(1.0)),
         ("tmux.panes", "", json!(1.0)),
         ("tmux.pane", pane, json!("sleep")),
-        ("timer.state", "cron:backup --all", json!("late")),
+        ("timer.state", "cron:backup", json!("late")),
         ("forge.state", REPO, json!("answers")),
         ("forge.open_issues", REPO, json!(1.0)),
         ("forge.open_pulls", REPO, json!(0.0)),
@@ -191,7 +191,7 @@ async fn a_look_sees_panes_forge_models_timers_and_what_changed() {
         changes(&second, "tmux.pane")
     );
     assert_eq!(
-        vec!["cron:backup --all: late -> on_time"],
+        vec!["cron:backup: late -> on_time"],
         changes(&second, "timer.state")
     );
     assert_eq!(
@@ -232,7 +232,7 @@ async fn a_look_sees_panes_forge_models_timers_and_what_changed() {
     assert_eq!(json!(1), shown["forge"][REPO]["open_issues"]);
     let people = home.run(&["telemetry", "show"]).await.well().stdout;
     assert!(
-        people.contains("cron:backup --all") && people.contains("on_time"),
+        people.contains("cron:backup") && people.contains("on_time"),
         "{people}"
     );
 }

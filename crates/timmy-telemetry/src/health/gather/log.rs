@@ -1,6 +1,7 @@
 //! What the log tells.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,13 +31,19 @@ use crate::health::evidence::ResultSeen;
 use crate::health::evidence::RunSeen;
 use crate::health::evidence::Tried;
 use crate::health::gather::Aside;
+use crate::health::words;
 use crate::run_lock;
 use crate::run_lock::Lease;
 
 /// Runs of the past that are looked at, at most.
 const RUNS: u32 = 2_000;
+/// No pause lasts longer: the longest one waits for the next day's budget. One of a loop that was killed
+/// has no end in the log.
+const LONGEST_PAUSE: Duration = Duration::from_secs(25 * 60 * 60);
 /// Events of one type about the night, or about failed calls, that are looked at, newest first.
 const NEWEST: u32 = 500;
+/// Pages of answered calls that are read, at most, each as long.
+const PAGES: u32 = 40;
 /// Errors of a model call that say nothing about the provider: the conversation was too long, or a
 /// recording is played back.
 const NOT_THE_PROVIDER: [Code; 5] = [
@@ -79,9 +86,7 @@ impl FromLog<'_> {
         evidence.runs = self.runs(locks).await?;
         evidence.results = self.results(&summaries).await?;
         evidence.tried = summaries.iter().filter_map(tried).collect();
-        let lives_here = evidence.night.lives_here;
-        evidence.night = self.night().await?;
-        evidence.night.lives_here = lives_here;
+        evidence.night = self.night(evidence.night.lives_here).await?;
         let heard = summaries.iter().map(|run| run.last_event);
         evidence.night.last_run = heard.chain(evidence.runs.iter().map(|run| run.heard)).max();
         evidence.providers = self.providers().await?;
@@ -115,13 +120,14 @@ impl FromLog<'_> {
     }
 
     async fn run(&self, started: Started, lease: Lease) -> Result<Option<RunSeen>, StoreError> {
-        let types = ["claim_acquired", "run_ended"];
+        let types = ["claim_acquired", "work_collected", "run_ended"];
         let own = std::slice::from_ref(&started.run);
-        let mut ttl = self.ttl;
+        let (mut ttl, mut collected) = (self.ttl, false);
         for event in self.log.of_runs(own, &types).await? {
             match event.kind {
                 EventKind::RunEnded { .. } => return Ok(None),
                 EventKind::ClaimAcquired { ttl_s, .. } => ttl = Duration::from_secs(ttl_s),
+                EventKind::WorkCollected { .. } => collected = true,
                 _ => {}
             }
         }
@@ -137,6 +143,8 @@ impl FromLog<'_> {
             doing: match newest.kind {
                 EventKind::ToolCalled { .. } => Doing::Command,
                 EventKind::WorkCollected { .. } => Doing::Check,
+                // Another process carries on what a dead one had finished.
+                EventKind::ClaimAcquired { .. } if collected => Doing::Check,
                 _ => Doing::Other,
             },
             ttl,
@@ -166,7 +174,7 @@ impl FromLog<'_> {
         Ok(results.collect())
     }
 
-    async fn night(&self) -> Result<NightSeen, StoreError> {
+    async fn night(&self, lives_here: bool) -> Result<NightSeen, StoreError> {
         let loops = ["loop_started", "loop_ended"];
         let newest = self.log.newest_up_to(&loops, EventLog::END, 1).await?.pop();
         let on = newest.and_then(|event| match event.kind {
@@ -183,6 +191,7 @@ impl FromLog<'_> {
                 EventKind::PauseAsked { reason, .. } => Some((event.at, reason)),
                 _ => None,
             }),
+            lives_here,
             ..NightSeen::default()
         };
         if let Some((seq, _, repositories)) = on {
@@ -193,6 +202,8 @@ impl FromLog<'_> {
                 .newest_up_to(&pauses, EventLog::END, NEWEST)
                 .await?;
             night.pauses = pauses_of(events.into_iter().filter(|event| event.seq > seq));
+            let lasts = |pause: &PauseSeen| words::between(pause.at, self.now) <= LONGEST_PAUSE;
+            night.pauses.retain(|pause| lives_here || lasts(pause));
         }
         Ok(night)
     }
@@ -208,16 +219,7 @@ impl FromLog<'_> {
         if failed.last().is_none_or(|newest| newest.at < since) {
             return Ok(Vec::new());
         }
-        let mut answered = BTreeMap::new();
-        for event in self
-            .log
-            .newest_up_to(&["model_call_settled"], EventLog::END, NEWEST)
-            .await?
-        {
-            if let EventKind::ModelCallSettled { provider, .. } = event.kind {
-                answered.insert(provider, (event.seq, event.at));
-            }
-        }
+        let (answered, read) = self.answered(&failed).await?;
         let mut failures: BTreeMap<String, Vec<FailureSeen>> = BTreeMap::new();
         for event in failed.into_iter().rev() {
             if let EventKind::ModelCallFailed {
@@ -227,10 +229,9 @@ impl FromLog<'_> {
                 ..
             } = event.kind
             {
-                let since = answered
-                    .get(&provider)
-                    .is_none_or(|(seq, _)| event.seq > *seq);
-                if since && !NOT_THE_PROVIDER.contains(&code) {
+                let answer = answered.get(&provider);
+                let since = answer.is_none_or(|(seq, _)| event.seq > *seq);
+                if since && event.seq > read && !NOT_THE_PROVIDER.contains(&code) {
                     let at = event.at;
                     let failure = FailureSeen { at, code, what };
                     failures.entry(provider).or_default().push(failure);
@@ -243,6 +244,42 @@ impl FromLog<'_> {
             failures,
         });
         Ok(seen.collect())
+    }
+
+    /// The newest answer of each provider since the oldest of these failures, with its place in the log,
+    /// and the place after which all answers were read: what failed before says nothing.
+    async fn answered(&self, failed: &[Event]) -> Result<(Answered, i64), StoreError> {
+        let providers: BTreeSet<&str> = failed.iter().filter_map(provider_of).collect();
+        let oldest = failed.first().map_or(0, |event| event.seq);
+        let mut answered = Answered::new();
+        let mut to = self.log.newest().await?;
+        for _ in 0..PAGES {
+            let types = ["model_call_settled"];
+            let page = self.log.newest_up_to(&types, to, NEWEST).await?;
+            for event in page.iter().rev() {
+                if let EventKind::ModelCallSettled { provider, .. } = &event.kind {
+                    let newest = answered.entry(provider.clone());
+                    newest.or_insert((event.seq, event.at));
+                }
+            }
+            let full = page.len() == NEWEST as usize;
+            to = page.first().map_or(0, |event| event.seq - 1);
+            let all = providers.iter().all(|name| answered.contains_key(*name));
+            if !full || to < oldest || all {
+                return Ok((answered, 0));
+            }
+        }
+        Ok((answered, to))
+    }
+}
+
+/// When each provider last answered, by its name, and at which place in the log.
+type Answered = BTreeMap<String, (i64, Timestamp)>;
+
+fn provider_of(failed: &Event) -> Option<&str> {
+    match &failed.kind {
+        EventKind::ModelCallFailed { provider, .. } => Some(provider),
+        _ => None,
     }
 }
 
@@ -304,3 +341,7 @@ fn tried(run: &RunSummary) -> Option<Tried> {
     let at = run.last_event;
     (run.provenance == Provenance::Live).then_some(Tried { at, succeeded })
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -24,12 +24,17 @@ use crate::probe::program::Ran;
 const END: u64 = 1 << 20;
 /// Lines of the journal that are read, at most.
 const LINES: &str = "2000";
+const MOST_LINES: usize = 2_000;
 /// A log line may be written this much before the last look ended.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
 
 /// When commands were started, the newest time of each.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Fired(HashMap<(String, String), Timestamp>);
+pub(super) struct Fired {
+    newest: HashMap<(String, String), Timestamp>,
+    /// From when on everything that was started was read.
+    begins: Option<Timestamp>,
+}
 
 impl Fired {
     /// When cron last started an entry.
@@ -38,15 +43,24 @@ impl Fired {
             let whose = entry.user.as_ref().is_none_or(|name| name == user);
             whose && *command == entry.command
         };
-        let times = self.0.iter().filter(|(started, _)| same(started));
+        let times = self.newest.iter().filter(|(started, _)| same(started));
         times.map(|(_, at)| *at).max()
+    }
+
+    /// Whether a start at this time would have been read. Without that nobody knows that there was none.
+    pub(super) fn covers(&self, at: Timestamp) -> bool {
+        self.begins.is_some_and(|begins| begins <= at)
+    }
+
+    fn begins(&mut self, at: Timestamp) {
+        self.begins = Some(self.begins.map_or(at, |begins| begins.min(at)));
     }
 
     fn add(&mut self, message: &str, at: Timestamp) {
         let Some(started) = started(message) else {
             return;
         };
-        let newest = self.0.entry(started).or_insert(at);
+        let newest = self.newest.entry(started).or_insert(at);
         *newest = at.max(*newest);
     }
 }
@@ -67,12 +81,18 @@ pub(super) async fn read(logs: &[PathBuf], moment: &Moment<'_>) -> Fired {
     let mut arguments = ["-t", "CRON", "-t", "crond", "-o", "json", "-q", "-n", LINES]
         .map(str::to_owned)
         .to_vec();
+    let mut since_then = None;
     if let Some(looked) = moment.looked {
         let since = looked.as_second() - OVERLAP.as_secs();
+        since_then = Timestamp::from_second(since).ok();
         arguments.push(format!("--since=@{since}"));
     }
     if let Ran::Ended { well: true, text } = program::run("journalctl", &arguments).await {
         add_journal(&mut fired, &text);
+        // Nothing was left out between then and the first line.
+        if let Some(since) = since_then.filter(|_| text.lines().count() < MOST_LINES) {
+            fired.begins(since);
+        }
     }
     fired
 }
@@ -92,6 +112,9 @@ fn end(path: &Path) -> io::Result<String> {
 
 fn add_lines(fired: &mut Fired, text: &str, now: Timestamp, zone: &TimeZone) {
     for line in text.lines() {
+        if let Some(at) = time(line, now, zone) {
+            fired.begins(at);
+        }
         let Some((head, message)) = line.split_once("]: (") else {
             continue;
         };
@@ -123,6 +146,7 @@ fn add_journal(fired: &mut Fired, text: &str) {
         let at = line.microseconds.parse().ok();
         let at = at.and_then(|at| Timestamp::from_microsecond(at).ok());
         if let Some(at) = at {
+            fired.begins(at);
             fired.add(&line.message, at);
         }
     }

@@ -36,6 +36,29 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// What it is called: its program, and the subcommand where that is timmy. The rest of a line is
+    /// its owner's alone: passwords stand there.
+    pub(super) fn name(&self) -> String {
+        if let Some(subcommand) = self.subcommand() {
+            return format!("timmy {subcommand}");
+        }
+        let mut words = self.command.split_whitespace().peekable();
+        while let Some(word) = words.next() {
+            let assigns = word.split_once('=').is_some_and(|(name, _)| {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                !name.is_empty() && name.chars().all(plain)
+            });
+            if word == "cd" {
+                words.next();
+                words.next_if(|word| ["&&", ";"].contains(word));
+            } else if !assigns {
+                let program = Path::new(word).file_name().unwrap_or_default();
+                return program.to_string_lossy().into_owned();
+            }
+        }
+        String::new()
+    }
+
     /// The subcommand, if it starts timmy.
     pub(super) fn subcommand(&self) -> Option<&str> {
         let mut words = self.command.split_whitespace();

@@ -87,6 +87,15 @@ impl Schedule {
     }
 }
 
+/// The first time after a moment at which an expression fires.
+pub(super) fn after(expression: &str, moment: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let schedule = Schedule::parse(expression)?;
+    let next = schedule
+        .0
+        .find_next_occurrence(&moment.to_zoned(zone.clone()), false);
+    next.ok().map(|next| next.timestamp())
+}
+
 /// The days of the month that begins with this one.
 fn days_of_month(first: Date) -> impl Iterator<Item = Date> {
     let days = 1..=first.days_in_month();

@@ -93,6 +93,11 @@ impl<'a> Looker<'a> {
         self
     }
 
+    /// Goes on under another configuration.
+    pub(super) fn configure(&mut self, host: Arc<Host>) {
+        self.host = host;
+    }
+
     /// Looks at everything once.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use timmy_core::Code;
 use timmy_core::EventKind;
@@ -11,6 +10,8 @@ use timmy_core::Problem;
 use timmy_forge::Forge;
 use timmy_store::EventLog;
 use timmy_store::Store;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::collector;
 use crate::commands::health::Rounds;
@@ -18,45 +19,64 @@ use crate::commands::told;
 use crate::connection::Connection;
 use crate::host::Host;
 
-/// Looks at everything again and again. Whatever goes wrong is said once, and never ends the loop.
+/// Looks at everything again and again, under the newest good configuration. Whatever goes wrong is said
+/// once, and never ends the loop.
 pub(in crate::commands) struct Ticker<'a> {
-    host: &'a Host,
+    hosts: watch::Receiver<Arc<Host>>,
     store: &'a Store,
     log: EventLog,
     connection: &'a Connection,
     forge: Arc<dyn Forge>,
-    every: Duration,
 }
 
 impl<'a> Ticker<'a> {
-    /// A ticker of a loop. None where the configuration wants none.
+    /// A ticker of a loop.
     pub(in crate::commands) fn of(
-        host: &'a Host,
+        hosts: watch::Receiver<Arc<Host>>,
         store: &'a Store,
         connection: &'a Connection,
-    ) -> Option<Self> {
-        let settings = &host.loaded.config.telemetry;
-        settings.in_loop.then(|| Self {
-            host,
+    ) -> Self {
+        let log = store.log(Arc::clone(&hosts.borrow().clock));
+        Self {
+            hosts,
             store,
-            log: store.log(Arc::clone(&host.clock)),
+            log,
             connection,
             forge: connection.forge(),
-            every: settings.every(),
-        })
+        }
     }
 
     /// Never ends by itself. May be dropped at any moment.
     pub(in crate::commands) async fn run(&self) -> Infallible {
-        let mut rounds = Rounds::new(self.host, self.store, self.connection);
+        let mut rounds = Rounds::new(self.host(), self.store, self.connection);
         let (mut warned, mut warned_of_rounds) = (None, None);
         self.collect(&mut warned).await;
         loop {
             // The first look comes later: a loop begins with closing what the last one left.
-            tokio::time::sleep(self.every).await;
+            self.wait().await;
             self.collect(&mut warned).await;
-            let failed = Box::pin(rounds.turn()).await.err();
+            let failed = Box::pin(rounds.turn(self.host())).await.err();
             self.warn(&mut warned_of_rounds, failed).await;
+        }
+    }
+
+    /// The host under the newest good configuration.
+    fn host(&self) -> Arc<Host> {
+        Arc::clone(&self.hosts.borrow())
+    }
+
+    /// Waits for the next look. An edit meanwhile may bring it nearer.
+    async fn wait(&self) {
+        let began = Instant::now();
+        let mut edits = self.hosts.clone();
+        loop {
+            let every = edits.borrow_and_update().loaded.config.telemetry.every();
+            match tokio::time::timeout_at(began + every, edits.changed()).await {
+                Ok(Ok(())) => {}
+                // Nobody is left to edit anything.
+                Ok(Err(_)) => return tokio::time::sleep_until(began + every).await,
+                Err(_) => return,
+            }
         }
     }
 
@@ -66,7 +86,11 @@ impl<'a> Ticker<'a> {
     }
 
     async fn once(&self) -> Result<(), Problem> {
-        let collector = collector(self.host, self.store, self.host.every_secret())?;
+        let host = self.host();
+        if !host.loaded.config.telemetry.in_loop {
+            return Ok(());
+        }
+        let collector = collector(&host, self.store, host.every_secret())?;
         collector.tick(Some(&*self.forge)).await.map_err(told)?;
         Ok(())
     }

@@ -185,7 +185,11 @@ impl Fleet {
     fn note(&mut self, event: &Event) {
         match &event.kind {
             EventKind::RunStarted { .. } | EventKind::RunEnded { .. } => self.note_run(event),
-            EventKind::LoopStarted { .. } => self.loops += 1,
+            EventKind::LoopStarted { .. } => {
+                // A loop that was killed could not say that its pauses are over.
+                self.held.clear();
+                self.loops += 1;
+            }
             EventKind::LoopEnded { .. } => self.loop_ended(),
             EventKind::DispatchPaused { scope, problem } => {
                 let held = Held {

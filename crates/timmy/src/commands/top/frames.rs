@@ -427,6 +427,16 @@ fn what_was_stopped_waits_until_the_fleet_goes_on() {
     log.0.iter().for_each(|event| fleet.take(event));
     assert_eq!(vec![3], waiting(&fleet));
     let reason = String::new();
+    assert!(!fleet.held.is_empty());
+    let mut killed = fleet.clone();
+    let again = EventKind::LoopStarted {
+        repositories: vec![repo()],
+        slots: 2,
+    };
+    let mut next = log.0.last().unwrap().clone();
+    (next.seq, next.kind) = (next.seq + 1, again);
+    killed.take(&next);
+    assert!(killed.held.is_empty());
     log.at(124, None, EventKind::LoopEnded { reason });
     log.0.iter().for_each(|event| fleet.take(event));
     assert_eq!(Vec::<u64>::new(), waiting(&fleet));
