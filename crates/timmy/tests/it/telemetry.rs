@@ -1,6 +1,7 @@
 //! What `timmy telemetry` samples, keeps and captures, with real tmux, a real forge and a planted
 //! crontab, and on a machine that has none of these.
 
+use std::fs::Permissions;
 use std::mem::MaybeUninit;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -34,7 +35,10 @@ struct Tmux {
 
 impl Tmux {
     async fn start(socket: PathBuf, session: &str, command: &str) -> Self {
-        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let directory = socket.parent().unwrap();
+        std::fs::create_dir_all(directory).unwrap();
+        // As tmux does it: a socket that others could have put there is left alone.
+        std::fs::set_permissions(directory, Permissions::from_mode(0o700)).unwrap();
         let tmux = Self { socket };
         let size = ["-x", "200", "-y", "50"];
         tmux.run(&[&["new-session", "-d", "-s", session], &size[..], &[command]].concat())

@@ -328,7 +328,10 @@ fn program(home: &Home, name: &str) -> String {
 
 /// A server below the private root, as timmy's own are, or beside it.
 async fn tmux_with(home: &Home, socket: PathBuf, command: &[&str]) -> Tmux {
-    std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let directory = socket.parent().unwrap();
+    std::fs::create_dir_all(directory).unwrap();
+    // As tmux does it: a socket that others could have put there is left alone.
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).unwrap();
     let tmux = Tmux { socket };
     let hermes = format!("HERMES_HOME={}", home.beside("hermes").display());
     let session = ["new-session", "-d", "-s", "night", "-e", &hermes, "--"];
