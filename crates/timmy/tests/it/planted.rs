@@ -275,7 +275,7 @@ fn fault_of(finding: &Value) -> Fault {
         "TIMMY-1001" if subject == format!("{REPO}#{CLAIMED}") => StuckClaim,
         "TIMMY-1008" => FullDisk,
         "TIMMY-1009" => DeadWorker,
-        "TIMMY-1010" if subject.ends_with(&format!(":cron:{JOB}")) => LateTimer,
+        "TIMMY-1010" if subject.ends_with(":cron:backup") => LateTimer,
         "TIMMY-1011" if subject.ends_with(":hermes:default") => DriftingModel,
         "TIMMY-1012" if subject.ends_with(":nous") => ExpiredToken,
         _ => panic!("nobody planted that: {finding}"),
