@@ -26,6 +26,8 @@ import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from bench_night import over
+
 LINES = (1_000_000, 2_000_000)
 LARGE = 10_000_000
 CORES = 2
@@ -263,11 +265,6 @@ def table(rows, columns):
         cells = [row.get(name, "-") for name in columns]
         text = [f"{cell:,.2f}" if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else cell for cell in cells]
         print("".join(f"{cell:>{width}}" for cell, width in zip(text, widths)))
-
-
-def over(name, value, limit):
-    verdict = "within" if value <= limit else "OVER"
-    print(f"{name}: {value:,.2f}, {verdict} the target of {limit:,}")
 
 
 def print_part(name, found):
